@@ -18,21 +18,24 @@ from sisso_sal.data.formats import is_parquet
 from sisso_sal.errors import SettingsError, TableError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
-from sisso_sal.models.files import read_model
+from sisso_sal.models.class_formulas import FittedClasses
+from sisso_sal.models.class_members import ClassMembers
+from sisso_sal.models.files import read_model_of_one_task
 from sisso_sal.models.formulas import FittedModels
-from sisso_sal.models.needs import Model
+from sisso_sal.models.needs import Model, ModelOfOneTask
 from sisso_sal.oxides.element_groups import refused_elements
 from sisso_sal.oxides.enumeration import OxideEnumeration
 from sisso_sal.protocols import Progress
 from sisso_sal.report.text.left_out import remarks_text
 from sisso_sal.screening.block import PoolReading
+from sisso_sal.screening.class_judge import class_acquisition, wanted_of
 from sisso_sal.screening.columns import NO_COMPOSITIONS, made_features, reading_of, wants_composition
 from sisso_sal.screening.driver import Share, begin, check_folder, screen
 from sisso_sal.screening.job import ScreeningJob
 from sisso_sal.screening.judge import check_acquisition
 from sisso_sal.screening.oxide_pool import is_enumerated, oxide_shards
 from sisso_sal.screening.pools import PoolPart
-from sisso_sal.screening.reference import bins_of, reference_of
+from sisso_sal.screening.reference import NO_BINS, bins_of, reference_of
 from sisso_sal.screening.shards import parquet_files, shards_of
 from sisso_sal.screening.tables import COPIES, keep_copy
 from sisso_sal.screening.worker import digest_of
@@ -127,9 +130,9 @@ def screen_pool(
     path, folder = model_file(Path(model)), Path(out).resolve()
     check_folder(folder)
     digest = digest_of(path)
-    stored = read_model(path)
+    stored = read_model_of_one_task(path)
     learned = stored.model
-    settings = _settings(learned, _told_by(Path(model)), wanted)
+    settings = _settings(learned, path, _told_by(Path(model)), wanted)
     by_element = bool(settings["unwanted"])
     parts, reading = _opened(pool, learned, folder, wanted, tell, by_element)
     if by_element and reading.composition is None:
@@ -137,7 +140,7 @@ def screen_pool(
     job = ScreeningJob(
         model=str(path.resolve()), digest=digest, target=stored.target, unit=stored.target_unit, top=wanted.top,
         keeps_all=wanted.keeps_all, pool=pool if is_enumerated(pool) else "",
-        reading=reading, bins=bins_of(learned), **settings,
+        reading=reading, **settings,
     )  # fmt: skip
     begin(folder, job)
     return screen(folder, job, parts, workers, progress, share)
@@ -152,27 +155,46 @@ def _told_by(model: Path) -> _Told:
     return _Told(summary, tuple(sorted({*state.labels, *(case.id for case in state.failed)})), state.run)
 
 
-def _settings(model: Model, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
-    """Goal, acquisition, reference and known ids, as fields of a `ScreeningJob`."""
+def _settings(model: ModelOfOneTask, path: Path, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
+    """What is looked for and what is not ranked, as fields of a `ScreeningJob`."""
+    is_of_classes = isinstance(model, FittedClasses | ClassMembers)
+    found = _of_classes(model, path, told, wanted) if is_of_classes else _of_numbers(model, told, wanted)
+    exclude = told.run.get("exclude_elements", ()) if wanted.exclude is None else wanted.exclude
+    only = told.run.get("only_elements", ()) if wanted.only is None else wanted.only
+    refused = tuple(sorted(refused_elements(exclude, only)))
+    return found | {"known": tuple(sorted({*told.known, *wanted.known})), "unwanted": refused}
+
+
+def _of_classes(model: FittedClasses | ClassMembers, path: Path, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
+    """Classes that are looked for, and the acquisition."""
+    text = wanted.goal or told.summary.get("goal")
+    goal = None if text is None else Goal.parse(text)
+    wanted_of(goal, model.classes, str(path))
+    assert goal is not None
+    name = wanted.acquisition or told.summary.get("acquisition") or HITS.name
+    return {
+        "goal": str(goal), "acquisition": class_acquisition(name, goal), "reference": None, "bins": NO_BINS,
+        "classes": tuple(map(str, model.classes)),
+    }  # fmt: skip
+
+
+def _of_numbers(model: Model, told: _Told, wanted: ScreeningWish) -> dict[str, Any]:
+    """Goal, acquisition, reference and bins of the means."""
     summary = told.summary
     goal = Goal.parse(wanted.goal or summary.get("goal") or "min")
     if goal.classes:
-        raise SettingsError(f"goal: needs a bound, min or max to screen a pool, found the classes '{goal}'")
+        raise SettingsError(f"goal: needs a bound, min or max with a model of numbers, found the classes '{goal}'")
     name = wanted.acquisition or _usual(model, goal, summary)
     if wanted.goal is None and summary and acquisition_named(name).share is not None and not goal.has_bound:
         goal = Goal.parse(
             summary["wanted"]
         )  # the bound that the best share of the candidates of the run is expected to reach
     check_acquisition(name, goal, model)
-    known = tuple(sorted({*told.known, *wanted.known}))
     reference = None
     if not goal.has_bound:
         is_of_run = summary and str(goal) == summary["goal"]
         reference = float(summary["improve_on"]) if is_of_run else reference_of(model, goal)
-    exclude = told.run.get("exclude_elements", ()) if wanted.exclude is None else wanted.exclude
-    only = told.run.get("only_elements", ()) if wanted.only is None else wanted.only
-    refused = tuple(sorted(refused_elements(exclude, only)))
-    return {"goal": str(goal), "acquisition": name, "reference": reference, "known": known, "unwanted": refused}
+    return {"goal": str(goal), "acquisition": name, "reference": reference, "bins": bins_of(model)}
 
 
 def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
@@ -185,7 +207,7 @@ def _usual(model: Model, goal: Goal, summary: dict[str, Any]) -> str:
 
 
 def _opened(
-    pool: str, model: Model, folder: Path, wanted: ScreeningWish, tell: Tell, by_element: bool
+    pool: str, model: ModelOfOneTask, folder: Path, wanted: ScreeningWish, tell: Tell, by_element: bool
 ) -> tuple[Sequence[PoolPart], PoolReading]:
     """The parts of a pool, and how they are read."""
     if is_enumerated(pool):
@@ -204,7 +226,7 @@ def _opened(
     return parts, reading
 
 
-def _of_oxides(pool: str, model: Model, tell: Tell, by_element: bool) -> PoolReading:
+def _of_oxides(pool: str, model: ModelOfOneTask, tell: Tell, by_element: bool) -> PoolReading:
     """How a model reads oxides that are enumerated."""
     for reason in OxideEnumeration.parse(pool).left_out.values():
         tell(f"left out: {reason}")
@@ -214,7 +236,7 @@ def _of_oxides(pool: str, model: Model, tell: Tell, by_element: bool) -> PoolRea
 
 
 def _copied(
-    path: str, model: Model, folder: Path, wanted: ScreeningWish, tell: Tell, by_element: bool
+    path: str, model: ModelOfOneTask, folder: Path, wanted: ScreeningWish, tell: Tell, by_element: bool
 ) -> tuple[list[str], PoolReading]:
     """A table of another format, read as `predict` does it and kept as Parquet."""
     table, columns = columns_for(model, path, wanted.id, wanted.formula, tell)

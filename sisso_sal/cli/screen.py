@@ -34,13 +34,13 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None):
     click.option(
         "--goal",
         shell_complete=known_values.values("goal", "min", "max"),
-        help="min, max, '<=0.3', '>=2' or '1.2..1.8'; that of the run, or min.",
+        help="min, max, '<=0.3', '>=2' or '1.2..1.8'; for a model of classes '=CLASS' or '=A,B'; that of the run, or min.",
     ),
     click.option(
         "--acquisition",
         metavar="NAME",
         shell_complete=known_values.acquisitions,
-        help="Score by which candidates are ranked; that of the run, else hits for a goal with a bound and ei without.",
+        help="Score by which candidates are ranked; that of the run, else hits for classes or a goal with a bound, and ei without.",
     ),
     click.option("--top", type=click.IntRange(min=1), default=1000, help="Best candidates to keep; 1000 by default."),
 )
@@ -80,12 +80,15 @@ def screen(
     marks of such files, or any other table. It is read piece by piece: it may have more rows than the memory holds. Columns are
     matched by name and converted to the model's units.
 
+    A model of classes (fit --classify) ranks by the probability of the classes that --goal names.
+
     The folder of the results has top.csv (the best candidates), summary.json (counts, histograms), map.html (the best thousand)
     and, with --all-predictions, a Parquet file for each piece. After an interruption the same command does only what is missing.
 
     \b
     Examples:
       sisso-sal screen model.json pool.parquet --goal "<=0.3"
+      sisso-sal screen classes.json pool.parquet --goal "=perovskite"
       sisso-sal screen runs/candidates folder_of_files --all-predictions
     """
     from sisso_sal.api.screening import ScreeningWish, screen_pool
@@ -126,7 +129,7 @@ def screen(
 
 def _drawn(folder: Path, document: dict[str, Any]) -> Path | None:
     """The file of the map; None where there is nothing to draw. A map that cannot be made is told, and no reason to fail."""
-    from sisso_sal.models.files import read_model
+    from sisso_sal.models.files import read_model_of_one_task
     from sisso_sal.report.figures.draw import descriptor_map
     from sisso_sal.report.screening_view import best_view
     from sisso_sal.screening.job import ScreeningJob
@@ -134,7 +137,7 @@ def _drawn(folder: Path, document: dict[str, Any]) -> Path | None:
 
     path = folder / "map.html"
     try:
-        view = best_view(folder, read_model(ScreeningJob.read(folder).model), document)
+        view = best_view(folder, read_model_of_one_task(ScreeningJob.read(folder).model), document)
         if view is None:
             return None
         write_whole(path, descriptor_map(view).to_html(include_plotlyjs=True, div_id="map"))

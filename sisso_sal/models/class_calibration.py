@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,14 @@ class ClassScaling:
         >>> ClassScaling(2.0, np.zeros(2)).applied(np.array([[0.25, 0.75]])).round(6).tolist()
         [[0.1, 0.9]]
         """
-        scaled = self.factor * np.log(np.clip(probability, LEAST, 1.0)) + self.offsets
-        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return scaled / scaled.sum(axis=1, keepdims=True)
+        return self.applied_to_classes(np.ascontiguousarray(probability.T)).T
+
+    def applied_to_classes(self, probability: np.ndarray) -> np.ndarray:
+        """The same with the classes in front, (n_classes, ...): what is said of a row does not depend on the rows beside it."""
+        offsets = self.offsets.reshape(-1, *[1] * (probability.ndim - 1))
+        scaled = self.factor * np.log(np.clip(probability, LEAST, 1.0)) + offsets
+        scaled = np.exp(scaled - scaled.max(axis=0))
+        return scaled / reduce(np.add, scaled)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; floats keep every digit."""

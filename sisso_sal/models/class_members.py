@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from sisso_sal.models.class_formulas import (
     for_search,
 )
 from sisso_sal.models.class_model import ClassModel, ClassName, confusion_of, plain_classes
+from sisso_sal.models.class_program import ClassProgram, most_probable, reasons_of
 from sisso_sal.models.class_records import ClassEnsembleRecord
 from sisso_sal.models.feature_counts import feature_counts
 from sisso_sal.models.fitting import Prepared, prepare, search_settings, space_settings
@@ -32,7 +33,6 @@ from sisso_sal.models.record_types import need
 from sisso_sal.models.records import file_document
 from sisso_sal.models.search_counts import SearchCounts
 from sisso_sal.protocols import Progress
-from sisso_sal.protocols.cause import reasons
 
 MOST_DRAWS = 1000
 """Times that a member is drawn until each class is in it."""
@@ -120,10 +120,14 @@ class ClassMembers:
         """Primary features that some member uses, sorted."""
         return tuple(sorted({name for model in self.models for name in model.primaries()}))
 
+    @cached_property
+    def program(self) -> ClassProgram:
+        """What predicts of all members at once."""
+        return ClassProgram.of(self.models, self.scaling)
+
     def probability(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """ndarray (n, n_classes): mean over the members that are defined there, scaled; NaN where none is."""
-        mean, _ = mean_probability(self.models, columns)
-        return self.scaling.applied(mean)
+        return self.program.told(columns).probability
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> ClassPrediction:
         """Class, probabilities, and how far the members agree.
@@ -133,19 +137,14 @@ class ClassMembers:
         columns : mapping of str to ndarray (n,)
             Primary features in the units of the training table; those that are `needed`.
         """
-        every = np.array([model.probability(columns) for model in self.models])
-        mean, n_defined = _mean(every, np.logical_and.reduce(np.isfinite(every), axis=2))
-        probability = self.scaling.applied(mean)
-        told = np.nan_to_num(probability).argmax(axis=1)
-        own = np.array([self.scaling.applied(one)[np.arange(len(told)), told] for one in every])
-        is_defined = np.isfinite(own)
-        centre = np.where(is_defined, own, 0.0).sum(axis=0) / np.maximum(n_defined, 1)
-        squares = np.where(is_defined, (own - centre) ** 2, 0.0).sum(axis=0)
-        spread = np.where(n_defined > 1, np.sqrt(squares / np.maximum(n_defined - 1, 1)), np.nan)
-        cause = np.array([model.cause(columns) for model in self.models])
-        return ClassPrediction(
-            probability, told, spread, n_defined, (cause > 0).mean(axis=0), reasons(probability[:, 0], cause)
-        )
+        told = self.program.told(columns, most_probable)
+        probability = told.probability
+        number = np.nan_to_num(probability).argmax(axis=1)
+        reason = np.full(len(number), "", dtype=object)
+        rows = np.flatnonzero(np.isnan(probability[:, 0]))
+        if len(rows):
+            reason[rows] = reasons_of(self.models, {name: columns[name][rows] for name in self.needed})
+        return ClassPrediction(probability, number, told.spread, told.n_defined, told.outside, reason)
 
     def typical(self, columns: Mapping[str, np.ndarray], count: int = 3) -> list[TypicalMember]:
         """The members whose probabilities are closest to the mean of all over some materials, one for each set of descriptors.

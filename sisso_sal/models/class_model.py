@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -122,12 +123,22 @@ def probabilities(log_odds: np.ndarray) -> np.ndarray:
     >>> probabilities(np.array([[np.nan, 0.0, 0.0]]))
     array([[nan, nan, nan]])
     """
+    return probabilities_of_lanes(log_odds.T).T
+
+
+def probabilities_of_lanes(log_odds: np.ndarray) -> np.ndarray:
+    """The same with lanes and classes in front: (n_lanes, ...) to (n_classes, ...).
+
+    Sums go from class to class, whatever the shape: what is said of a row does not depend on the rows beside it.
+    """
     with np.errstate(over="ignore"):
-        yes = 1.0 / (1.0 + np.exp(-log_odds))
-    if log_odds.shape[1] == 1:
-        return np.concatenate([1.0 - yes, yes], axis=1)
-    total = yes.sum(axis=1, keepdims=True)
-    return np.where(total == 0.0, 1.0 / log_odds.shape[1], yes / np.where(total == 0.0, 1.0, total))
+        yes = np.exp(-log_odds)
+    yes += 1.0
+    np.divide(1.0, yes, out=yes)
+    if len(yes) == 1:
+        return np.concatenate([1.0 - yes, yes])
+    total = reduce(np.add, yes)
+    return np.where(total == 0.0, 1.0 / len(yes), yes / np.where(total == 0.0, 1.0, total))
 
 
 def confusion_of(told: np.ndarray, labels: np.ndarray, weights: np.ndarray, n_classes: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from sisso_sal.models.class_members import ClassMembers
 from sisso_sal.models.class_records import ClassEnsembleRecord, ClassifierRecord
 from sisso_sal.models.ensemble_model import EnsembleModel
 from sisso_sal.models.formulas import FittedModels
-from sisso_sal.models.needs import AnyModel, Model
+from sisso_sal.models.needs import AnyModel, Model, ModelOfOneTask
 from sisso_sal.models.record_types import read_record
 from sisso_sal.models.records import EnsembleRecord, RegressorRecord
 from sisso_sal.models.stored import StoredModel
@@ -132,13 +132,32 @@ def read_model(path: str | os.PathLike[str], *, formulas_only: bool = False) -> 
     Raises
     ------
     ModelFileError
-        See `read_any_model`; also the file holds a classifier, or a model of several tasks.
+        See `read_model_of_one_task`; also the file holds a classifier.
     """
-    stored = read_any_model(path, formulas_only=formulas_only)
+    stored = read_model_of_one_task(path, formulas_only=formulas_only)
     model = stored.model
     if isinstance(model, FittedClasses | ClassMembers):
         kind = "a classifier" if isinstance(model, FittedClasses) else "an ensemble of classifiers"
-        raise ModelFileError(f"{path}: needs a model that predicts a number, found {kind}; predict and export take it")
+        takers = "predict, screen and export take it"
+        raise ModelFileError(f"{path}: needs a model that predicts a number, found {kind}; {takers}")
+    return StoredModel(model, stored.settings, stored.target, stored.target_unit)
+
+
+def read_model_of_one_task(path: str | os.PathLike[str], *, formulas_only: bool = False) -> StoredModel[ModelOfOneTask]:
+    """Read the model file of something that predicts a number or a class, of one task.
+
+    Parameters
+    ----------
+    path, formulas_only
+        See `read_any_model`.
+
+    Raises
+    ------
+    ModelFileError
+        See `read_any_model`; also the file holds a model of several tasks.
+    """
+    stored = read_any_model(path, formulas_only=formulas_only)
+    model = stored.model
     if isinstance(model, FittedTasks | FittedTaskEnsemble):
         n = len(model.task_names)
         raise ModelFileError(f"{path}: needs a model of one task, found one of {n} tasks; predict and export take it")

@@ -17,7 +17,9 @@ from sisso_sal.models.task_models import FittedTasks
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 
 Model = FittedModels | EnsembleModel
-AnyModel = Model | FittedTasks | FittedTaskEnsemble | FittedClasses | ClassMembers
+ModelOfClasses = FittedClasses | ClassMembers
+ModelOfOneTask = Model | ModelOfClasses
+AnyModel = ModelOfOneTask | FittedTasks | FittedTaskEnsemble
 
 
 def is_made_from_formulas(model: AnyModel, names: Collection[str]) -> bool:

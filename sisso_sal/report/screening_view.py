@@ -11,6 +11,8 @@ import pandas as pd
 
 from sisso_sal.data.spreadsheet import id_of
 from sisso_sal.models.ensemble_model import EnsembleModel
+from sisso_sal.models.formulas import FittedModels
+from sisso_sal.models.needs import ModelOfOneTask
 from sisso_sal.models.stored import StoredModel
 from sisso_sal.report.run_view import N_PROPOSALS, NUMBERS, RunView
 from sisso_sal.screening.driver import TOP
@@ -20,10 +22,10 @@ N_DRAWN = 1000
 """Best candidates that are drawn."""
 
 
-def best_view(folder: Path, stored: StoredModel, document: Mapping[str, Any]) -> RunView | None:
+def best_view(folder: Path, stored: StoredModel[ModelOfOneTask], document: Mapping[str, Any]) -> RunView | None:
     """The best candidates that a screening has found, without the materials that the model has learned from.
 
-    None where there is no ensemble, or fewer than two candidates.
+    None where there is a single formula for a number, a feature is missing, or there are fewer than two candidates.
 
     Parameters
     ----------
@@ -35,17 +37,29 @@ def best_view(folder: Path, stored: StoredModel, document: Mapping[str, Any]) ->
         Its summary.
     """
     model = stored.model
-    best = pd.read_csv(folder / TOP, nrows=N_DRAWN, dtype={"id": str}, keep_default_na=False, na_values=[""])
-    headers = {name: feature_header(name, unit) for name, unit in model.primaries.items()}
-    if not isinstance(model, EnsembleModel) or len(best) < 2 or not {*headers.values()} <= {*best.columns}:
+    best = pd.read_csv(
+        folder / TOP, nrows=N_DRAWN, dtype={"id": str, "class": str}, keep_default_na=False, na_values=[""]
+    )
+    classes = [own["name"] for own in document.get("classes", ())]
+    headers = {name: feature_header(name, unit, classes) for name, unit in model.primaries.items()}
+    if classes:
+        headers = {name: header for name, header in headers.items() if header in best.columns}
+    if isinstance(model, FittedModels) or len(best) < 2 or not {*headers.values()} <= {*best.columns}:
         return None
     columns = {name: best[header].to_numpy(dtype=np.float64) for name, header in headers.items()}
-    table = best.rename(columns={target_header(name, stored.target_unit): name for name in NUMBERS})
+    named = {"p_hit": "mean", "spread": "std", "class": "most probable class"}
+    if not classes:
+        named = {target_header(name, stored.target_unit): name for name in NUMBERS}
+    table = best.rename(columns=named)
+    table = table if "n_valid" in table else table.assign(n_valid=1)
     table = table.assign(id=[id_of(cell) for cell in best["id"]], **{n: np.nan for n in NUMBERS if n not in table})
     summary = {
         "goal": document["goal"], "acquisition": document["acquisition"], "best": None,
-        "n_labelled": len(model.labelled), "n_candidates": len(best),
+        "n_labelled": model.counts.n_samples, "n_candidates": len(best),
         "proposals": table.iloc[:N_PROPOSALS].to_dict("records"),
-        **model.describe(dict(zip(model.primaries, model.labelled.T, strict=True)), stored.target, stored.target_unit),
     }  # fmt: skip
-    return RunView(folder.name, stored.target, stored.target_unit, model, columns, model.primaries, table, summary)
+    ensemble = model if isinstance(model, EnsembleModel) else None
+    if ensemble is not None:
+        known = dict(zip(ensemble.primaries, ensemble.labelled.T, strict=True))
+        summary |= ensemble.describe(known, stored.target, stored.target_unit) | {"n_labelled": len(ensemble.labelled)}
+    return RunView(folder.name, stored.target, stored.target_unit, ensemble, columns, model.primaries, table, summary)

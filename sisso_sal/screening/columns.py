@@ -16,7 +16,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.roles import ROW_NUMBERS, suggestion
 from sisso_sal.errors import TableError
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.needs import Model, factor_of, is_made_from_formulas, lacks_columns, why_needed
+from sisso_sal.models.needs import ModelOfOneTask, factor_of, is_made_from_formulas, lacks_columns, why_needed
 from sisso_sal.oxides.elements import atomic_fractions
 from sisso_sal.oxides.primary_features import PRIMARY_FEATURES
 from sisso_sal.screening.block import PoolReading
@@ -32,7 +32,7 @@ UNIT = b"unit"
 NO_COMPOSITIONS = "the correction of this ensemble uses compositions, but the pool has no column of formulas"
 
 
-def wants_composition(model: Model) -> bool:
+def wants_composition(model: ModelOfOneTask) -> bool:
     """Whether a part of the prediction was learned from compositions."""
     return (
         isinstance(model, EnsembleModel) and model.correction is not None and model.correction.composition is not None
@@ -92,13 +92,19 @@ class Schema:
 
 
 def reading_of(
-    model: Model, files: Sequence[str], id: str | None, formula: str | None, tell: Tell, *, by_element: bool = False
+    model: ModelOfOneTask,
+    files: Sequence[str],
+    id: str | None,
+    formula: str | None,
+    tell: Tell,
+    *,
+    by_element: bool = False,
 ) -> PoolReading:
     """How all files of a pool are read; they have the same columns where it matters.
 
     Parameters
     ----------
-    model : FittedModels or EnsembleModel
+    model : FittedModels, EnsembleModel, FittedClasses or ClassMembers
     files : sequence of str
         Parquet files, at least one.
     id, formula : str, optional
@@ -130,7 +136,7 @@ def reading_of(
     return reading
 
 
-def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) -> PoolReading:
+def _of_file(model: ModelOfOneTask, schema: Schema, id: str | None, formula: str | None) -> PoolReading:
     """Ids and features."""
     row_numbers = id == ROW_NUMBERS and ROW_NUMBERS not in schema.fields
     taken = None if formula is None else schema.found(formula, "formula")
@@ -163,7 +169,7 @@ def _of_file(model: Model, schema: Schema, id: str | None, formula: str | None) 
     return PoolReading(id=schema.header(named), features=features, primaries=primaries)
 
 
-def made_features(model: Model, place: str) -> dict[str, tuple[str, float]]:
+def made_features(model: ModelOfOneTask, place: str) -> dict[str, tuple[str, float]]:
     """Header and factor of each primary feature among those that are made from formulas.
 
     Raises

@@ -18,10 +18,9 @@ from sisso_sal.data.spreadsheet import csv_of
 from sisso_sal.errors import CampaignError, TableError
 from sisso_sal.protocols import Progress
 from sisso_sal.screening.job import JOB, ScreeningJob
-from sisso_sal.screening.judge import COLUMNS
 from sisso_sal.screening.pools import PoolPart
 from sisso_sal.screening.tables import COPIES
-from sisso_sal.screening.tally import COMPOSITION, BestOfPool, Counts, target_header
+from sisso_sal.screening.tally import COMPOSITION, BestOfPool, Counts, target_header, told_columns
 from sisso_sal.screening.worker import PREDICTIONS, RESULTS, predictions_file, read_result, result_file, screen_part
 from sisso_sal.system.executors import Workers
 from sisso_sal.system.storage import write_whole, writing
@@ -133,9 +132,8 @@ def screen(
     counts, best = _merged(folder, job, names)
     n_removed = _clear(folder, parts, names)
     summary = _summary(job, counts, best, parts)
-    write_whole(
-        folder / TOP, csv_of(_frame(job, best), ("id", "reason", *([COMPOSITION] if job.reading.has_formulas else [])))
-    )
+    texts = ["id", "reason", *(["class"] if job.classes else []), *([COMPOSITION] if job.reading.has_formulas else [])]
+    write_whole(folder / TOP, csv_of(_frame(job, best), texts))
     write_whole(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     run |= {"n_removed": n_removed, "n_rows_before": summary["n_rows"] - n_done}
     return {**summary, "run": run, "folder": str(folder)}
@@ -189,21 +187,31 @@ def _summary(job: ScreeningJob, counts: Sequence[Counts], best: pa.Table, parts:
         "n_without_prediction": sum(without.values()),
         "without_prediction": _most_frequent_first(without),
         "expected_hits": math.fsum(one.hits for one in counts) if "p_hit" in best.column_names else None,
-        "best": _rows(best.slice(0, N_TOLD)), "n_top": best.num_rows,
-        "histogram": {
+        "best": _rows(job, best.slice(0, N_TOLD)), "n_top": best.num_rows,
+        "histogram": None if job.classes else {
             "edges": [round(low + width * k, 12) for k in range(n_bins + 1)], "counts": means[1:-1].tolist(),
             "below": int(means[0]), "above": int(means[-1]),
         },
         "histogram_of_p_hit": np.sum([one.shares for one in counts], axis=0).tolist(),
+        **(_of_classes(job, counts, best) if job.classes else {}),
     }  # fmt: skip
+
+
+def _of_classes(job: ScreeningJob, counts: Sequence[Counts], best: pa.Table) -> dict[str, Any]:
+    """Of each class how many candidates are told to be of it, and how many are expected to be; and the hits among the best."""
+    told = np.sum([one.classes for one in counts], axis=0).tolist()
+    expected = [math.fsum(one.expected[k] for one in counts) for k in range(len(job.classes))]
+    classes = [{"name": name, "n_told": told[k], "expected": expected[k]} for k, name in enumerate(job.classes)]
+    return {"expected_hits_of_top": math.fsum(best["p_hit"].to_pylist()), "classes": classes}
 
 
 _NUMBERS = ("n_rows", "n_known", "n_excluded", "n_predicted", "n_extrapolated", "n_some_invalid")
 
 
-def _rows(best: pa.Table) -> list[dict[str, Any]]:
+def _rows(job: ScreeningJob, best: pa.Table) -> list[dict[str, Any]]:
     """Candidates as plain data, without their features; None for a number that is not finite."""
-    told = best.select([name for name in best.column_names if name in COLUMNS])
+    columns = told_columns(job.classes)
+    told = best.select([name for name in best.column_names if name in columns])
     return [
         {name: None if isinstance(cell, float) and not math.isfinite(cell) else cell for name, cell in row.items()}
         for row in told.to_pylist()
@@ -218,4 +226,4 @@ def _most_frequent_first(reasons: dict[str, int]) -> dict[str, int]:
 def _frame(job: ScreeningJob, best: pa.Table):
     """The best candidates as a data frame, units in the headers."""
     frame = best.to_pandas()
-    return frame.rename(columns={name: target_header(name, job.unit) for name in COLUMNS})
+    return frame.rename(columns={name: target_header(name, job.unit) for name in told_columns(job.classes)})

@@ -53,6 +53,8 @@ class ScreeningJob:
         Of the histogram of the means: where it begins, width of a bin, number of bins; in the target's unit.
     pool : str
         What the pool is, as text that generates it; "" for files.
+    classes : tuple of str
+        Those that the model tells, sorted; none of numbers.
     """
 
     model: str
@@ -69,6 +71,7 @@ class ScreeningJob:
     reading: PoolReading
     bins: tuple[float, float, int]
     pool: str = ""
+    classes: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -90,7 +93,7 @@ class ScreeningJob:
         reading["features"] = {name: tuple(pair) for name, pair in reading["features"].items()}
         return cls(**{
             **data, "known": tuple(data["known"]), "unwanted": tuple(data["unwanted"]),
-            "bins": tuple(data["bins"]), "reading": PoolReading(**reading),
+            "bins": tuple(data["bins"]), "reading": PoolReading(**reading), "classes": tuple(data["classes"]),
         })  # fmt: skip
 
     @classmethod
@@ -121,7 +124,7 @@ _NAMES = {
     "digest": "the formulas and what was learned on top of them", "goal": "goal", "acquisition": "acquisition",
     "reference": "value to improve on", "top": "top", "keeps_all": "all predictions", "known": "known ids",
     "unwanted": "elements that are not wanted",
-    "reading": "columns of the pool", "bins": "bins of the histogram", "pool": "pool",
+    "reading": "columns of the pool", "bins": "bins of the histogram", "pool": "pool", "classes": "classes",
 }  # fmt: skip
 
 

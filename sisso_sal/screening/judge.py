@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sisso_sal.errors import SettingsError
 from sisso_sal.models.ensemble_model import EnsembleModel, causes
 from sisso_sal.models.formulas import FittedModels
 from sisso_sal.models.needs import Model
-from sisso_sal.protocols import Cause
+from sisso_sal.protocols import Acquisition, Cause
 from sisso_sal.protocols.cause import reasons
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.screening.block import PoolBlock
@@ -34,27 +35,53 @@ SCORES_OF_A_FORMULA = ("mean",)
 """Acquisitions for a single formula, which has no sigma."""
 
 
+MANY = 0.5
+"""Share of members from which on a candidate is said to be extrapolated; one of classes then has no score."""
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """What is said of n candidates.
 
     Attributes
     ----------
-    told : Distribution
-        Of the n candidates; certain where a single formula predicts.
+    value : ndarray (n,)
+        The mean in the target's unit or, of classes, the probability of one that is looked for; NaN where there is no prediction.
     columns : dict of str to ndarray (n,)
-        ``mean``, ``formulas_mean`` (target's unit), ``score``, ``p_hit``, ``n_valid``, ``outside``: those that cost nothing more.
+        Those that cost nothing more: ``score``, ``p_hit``, ``n_valid``, ``outside``; ``mean`` and ``formulas_mean`` in the
+        target's unit or, of classes, the probability of each.
     reason : ndarray (n,) of str
-        Why there is no mean, "" where there is one.
+        Why there is no prediction, "" where there is one.
+    told : Distribution or None
+        Of the n candidates; certain where a single formula predicts. None of classes.
+    number : ndarray (n,) of int, or None
+        Of the most probable class; None of numbers.
     """
 
-    told: Distribution
+    value: np.ndarray
     columns: dict[str, np.ndarray]
     reason: np.ndarray
+    told: Distribution | None = None
+    number: np.ndarray | None = None
 
 
-class Judge:
-    """A model with a goal and a score.
+class Judge(Protocol):
+    """A model with a goal and a score, and the columns that it tells of candidates, in order."""
+
+    columns: tuple[str, ...]
+    n_members: int
+
+    def judged(self, block: PoolBlock) -> Judged:
+        """What is said of the candidates of a block."""
+        ...
+
+    def details(self, judged: Judged, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
+        """The other columns for some rows, ndarray (k,) of int, of the block; `columns` are its primary features."""
+        ...
+
+
+class NumberJudge:
+    """A model of numbers with a goal and a score.
 
     Parameters
     ----------
@@ -65,13 +92,13 @@ class Judge:
     def __init__(self, model: Model, job: ScreeningJob):
         self.model, self.goal = model, Goal.parse(job.goal)
         self.acquisition = acquisition_named(job.acquisition, self.goal)
-        self.columns = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
+        self.columns: tuple[str, ...] = COLUMNS if isinstance(model, EnsembleModel) else OF_A_FORMULA
         self.n_members = len(model.members) if isinstance(model, EnsembleModel) else 1
         self._best = np.nan if job.reference is None else job.reference
 
     def judged(self, block: PoolBlock) -> Judged:
         """What is said of the candidates of a block."""
-        columns, shares = _usable(block)
+        columns, shares = usable(block)
         with np.errstate(all="ignore"):
             if isinstance(self.model, FittedModels):
                 return self._by_formula(self.model, block, columns)
@@ -79,7 +106,7 @@ class Judge:
 
     def details(self, judged: Judged, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
         """More about some rows, ndarray (k,) of int: ``std``, ``low95``, ``high95`` (target's unit) and ``distance``."""
-        if isinstance(self.model, FittedModels):
+        if isinstance(self.model, FittedModels) or judged.told is None:
             return {}
         told = judged.told.take(rows)
         low, high = told.interval(0.95)
@@ -94,15 +121,16 @@ class Judge:
         told = Distribution.certain(np.where(valid, mean, np.nan))
         scored = -self.goal.distance(told.estimate)
         reason = model.reasons(columns)
-        _explain(reason, block, told.estimate)
-        return Judged(told, {"mean": told.estimate, "score": scored}, reason)
+        explain(reason, block, told.estimate)
+        return Judged(told.estimate, {"mean": told.estimate, "score": scored}, reason, told)
 
     def _by_ensemble(
         self, model: EnsembleModel, block: PoolBlock, columns: Mapping[str, np.ndarray], shares: np.ndarray | None
     ) -> Judged:
         parts = model.predict_parts(columns, shares)
         mean, n = parts.told.estimate, len(block.ids)
-        scores = score(self._scene(parts.told, parts.members, parts.valid)).scores
+        scene = scene_of(self.acquisition, parts.told, parts.members, parts.valid, self.goal, self._best)
+        scores = score(scene).scores
         found = {
             "mean": mean, "formulas_mean": parts.formulas_mean, "score": scores, "p_hit": self._probability(parts.told, scores),
             "n_valid": parts.valid.sum(axis=0, dtype=np.int32), "outside": parts.outside,
@@ -114,17 +142,8 @@ class Judge:
             reason[rows] = reasons(mean[rows], causes(model.members, lacking, parts.valid[:, rows]))
             not_finite = ~np.isfinite([lacking[name] for name in model.needed]).all(axis=0)
             reason[rows[not_finite]] = Cause.NOT_FINITE.words
-            _explain(reason, block, mean)
-        return Judged(parts.told, found, reason)
-
-    def _scene(self, told: Distribution, members: np.ndarray, valid: np.ndarray) -> Scene:
-        """Of candidates none of which is known or being computed."""
-        n = len(told)
-        nothing, no_features = np.zeros(n, dtype=bool), np.empty((n, 0))
-        return Scene(
-            self.acquisition, (), told, members, valid, self.goal, self._best, no_features, no_features[:0], nothing,
-            nothing, np.random.default_rng(0),
-        )  # fmt: skip
+            explain(reason, block, mean)
+        return Judged(mean, found, reason, parts.told)
 
     def _probability(self, told: Distribution, scores: np.ndarray) -> np.ndarray:
         """ndarray (n,): to reach the bound of the goal or, where it has none, to be better than the reference."""
@@ -136,7 +155,19 @@ class Judge:
         return told.at_most(edge) if self.goal.sign > 0 else told.at_least(edge)
 
 
-def _usable(block: PoolBlock) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
+def scene_of(
+    acquisition: Acquisition, told: Distribution, members: np.ndarray, valid: np.ndarray, goal: Goal, best: float
+) -> Scene:
+    """Of candidates none of which is known or being computed; arguments as in `Scene`."""
+    n = len(told)
+    nothing, no_features = np.zeros(n, dtype=bool), np.empty((n, 0))
+    return Scene(
+        acquisition, (), told, members, valid, goal, best, no_features, no_features[:0], nothing, nothing,
+        np.random.default_rng(0),
+    )  # fmt: skip
+
+
+def usable(block: PoolBlock) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
     """Columns and shares, in which rows that cannot be used have no features."""
     if not block.unusable:
         return block.columns, block.shares
@@ -148,7 +179,7 @@ def _usable(block: PoolBlock) -> tuple[Mapping[str, np.ndarray], np.ndarray | No
     return columns, shares
 
 
-def _explain(reason: np.ndarray, block: PoolBlock, mean: np.ndarray) -> None:
+def explain(reason: np.ndarray, block: PoolBlock, mean: np.ndarray) -> None:
     """Write why rows of a block cannot be used; a reason is given only where there is no mean."""
     for row, words in block.unusable.items():
         reason[row] = words

@@ -14,6 +14,10 @@ N_BINS = 100
 """Bins of a histogram over the range of what is predicted for labelled materials, or a few more; as many stand on either side."""
 
 
+NO_BINS = (0.0, 1.0, 0)
+"""Of classes, which have no means."""
+
+
 def reference_of(model: Model, goal: Goal) -> float | None:
     """The best value that the model predicts for a material it has learned from, in the target's unit.
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from sisso_sal.data.arrow import text_array
 from sisso_sal.oxides.elements import element_data
 from sisso_sal.screening.block import PoolBlock
+from sisso_sal.screening.class_judge import class_columns
 from sisso_sal.screening.job import ScreeningJob
-from sisso_sal.screening.judge import COLUMNS, Judge, Judged
+from sisso_sal.screening.judge import COLUMNS, MANY, Judge, Judged
 
 COMPOSITION = "composition"
 """Header of the formulas of the best candidates, where these are not their ids."""
@@ -26,23 +27,24 @@ COMPOSITION = "composition"
 N_SHARES = 20
 """Bins of the histogram of the probability of a hit."""
 
-MANY = 0.5
-"""Share of members from which on a candidate is said to be extrapolated."""
-
-
 OF_TARGET = ("mean", "std", "low95", "high95", "formulas_mean")
 """Columns in the target's unit."""
 
 
-def feature_header(name: str, unit: str) -> str:
-    """Header of a primary feature beside the predictions.
+def told_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Every column that predictions of numbers or, where there are some, of these classes can have."""
+    return class_columns(classes) if classes else COLUMNS
+
+
+def feature_header(name: str, unit: str, classes: Sequence[str] = ()) -> str:
+    """Header of a primary feature beside the predictions of numbers or classes.
 
     Examples
     --------
     >>> feature_header("EA", "eV"), feature_header("mean", "")
     ('EA (eV)', 'feature mean')
     """
-    own = f"feature {name}" if name in {*COLUMNS, COMPOSITION} else name
+    own = f"feature {name}" if name in {*told_columns(classes), COMPOSITION} else name
     return f"{own} ({unit})" if unit else own
 
 
@@ -67,7 +69,7 @@ class Counts:
         All candidates; those with a label and those with an unwanted element, which do not count in what follows; those with a
         prediction.
     n_extrapolated : int
-        Candidates for which more than half of the members extrapolate.
+        Candidates for which more than half of the members extrapolate or, of classes, are far outside of their training range.
     n_some_invalid : int
         Candidates with a prediction for which some member is not valid.
     without : Counter
@@ -78,6 +80,8 @@ class Counts:
         Of the probability of a hit.
     hits : float
         Sum of these probabilities.
+    classes, expected : ndarray (n_classes,)
+        Candidates whose most probable class it is, and the sum of its probabilities; none of numbers.
     """
 
     n_rows: int = 0
@@ -90,17 +94,21 @@ class Counts:
     means: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     shares: np.ndarray = field(default_factory=lambda: np.zeros(N_SHARES, np.int64))
     hits: float = 0.0
+    classes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    expected: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         kept = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return kept | {"without": dict(self.without), "means": self.means.tolist(), "shares": self.shares.tolist()}
+        arrays = {name: value.tolist() for name, value in kept.items() if isinstance(value, np.ndarray)}
+        return kept | arrays | {"without": dict(self.without)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Counts:
         """The inverse of `to_json`."""
-        means, shares = (np.array(data[name], dtype=np.int64) for name in ("means", "shares"))
-        return cls(**{**data, "without": Counter(data["without"]), "means": means, "shares": shares})
+        arrays: dict[str, Any] = {name: np.array(data[name], np.int64) for name in ("means", "shares", "classes")}
+        arrays["expected"] = np.array(data["expected"], np.float64)
+        return cls(**{**data, **arrays, "without": Counter(data["without"])})
 
 
 class BestOfPool:
@@ -166,10 +174,13 @@ class Tally:
         self._known = text_array(job.known)
         columns = {symbol: number for number, symbol in enumerate(element_data())}
         self._unwanted = [columns[symbol] for symbol in job.unwanted]
-        self.counts, self.best = (
-            Counts(means=np.zeros(job.bins[2] + 2, np.int64)),
-            BestOfPool(job.top, self._schema(of_best=True)),
+        n_classes = len(job.classes)
+        self.counts = Counts(
+            means=np.zeros(job.bins[2] + 2, np.int64),
+            classes=np.zeros(n_classes, np.int64),
+            expected=np.zeros(n_classes),
         )
+        self.best = BestOfPool(job.top, self._schema(of_best=True))
 
     def add(self, block: PoolBlock) -> None:
         """Predict a block, score it, and keep what is wanted of it."""
@@ -197,11 +208,12 @@ class Tally:
 
     def _schema(self, *, of_best: bool) -> pa.Schema:
         """Columns and their types, of predictions or of the best candidates, which have their features as well."""
-        types = {"id": pa.string(), "reason": pa.string(), "n_valid": pa.int32()}
+        types = {"id": pa.string(), "reason": pa.string(), "class": pa.string(), "n_valid": pa.int32()}
         fields = [(name, types.get(name, pa.float64())) for name in self._judge.columns]
         units = self._job.reading.primaries if of_best else {}
         fields += [(COMPOSITION, pa.string())] if of_best and self._job.reading.has_formulas else []
-        return pa.schema(fields + [(feature_header(name, unit), pa.float64()) for name, unit in units.items()])
+        headers = (feature_header(name, unit, self._job.classes) for name, unit in units.items())
+        return pa.schema(fields + [(header, pa.float64()) for header in headers])
 
     def _is_open(self, block: PoolBlock) -> np.ndarray | None:
         """ndarray (n,) of bool: candidates without a label and without an unwanted element; None where all are."""
@@ -217,16 +229,19 @@ class Tally:
 
     def _count(self, judged: Judged, is_open: np.ndarray | None) -> None:
         counts, columns = self.counts, judged.columns
-        mean = columns["mean"]
-        lacks, n = np.isnan(mean), len(mean)
+        lacks = np.isnan(judged.value)
         known = ~lacks if is_open is None else ~lacks & is_open
-        low, width, n_bins = self._job.bins
-        counts.n_rows += n
+        counts.n_rows += len(lacks)
         counts.n_predicted += int(np.count_nonzero(known))
-        with np.errstate(over="ignore"):
-            place = np.clip(np.floor((mean[known] - low) / width), -1, n_bins).astype(np.int64) + 1
-        counts.means += np.bincount(place, minlength=n_bins + 2)
         counts.without.update(judged.reason[lacks if is_open is None else lacks & is_open].tolist())
+        if judged.number is None:
+            low, width, n_bins = self._job.bins
+            with np.errstate(over="ignore"):
+                place = np.clip(np.floor((judged.value[known] - low) / width), -1, n_bins).astype(np.int64) + 1
+            counts.means += np.bincount(place, minlength=n_bins + 2)
+        else:
+            counts.classes += np.bincount(judged.number[known], minlength=len(counts.classes))
+            counts.expected += [float(columns[f"p({name})"][known].sum()) for name in self._job.classes]
         if "p_hit" in columns:
             likely = np.nan_to_num(columns["p_hit"][known])
             bins = np.minimum(N_SHARES * likely, N_SHARES - 1).astype(np.int64)
@@ -247,6 +262,6 @@ class Tally:
         if block.formulas is not None:
             table = table.append_column(COMPOSITION, block.formulas.take(_indices(rows)))
         for name, unit in self._job.reading.primaries.items():
-            header = feature_header(name, unit)
+            header = feature_header(name, unit, self._job.classes)
             table = table.append_column(pa.field(header, pa.float64()), [pa.array(block.columns[name][rows])])
         return table

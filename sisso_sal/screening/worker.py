@@ -13,11 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sisso_sal.errors import ModelFileError, StorageError
-from sisso_sal.models.files import read_model
+from sisso_sal.models.class_formulas import FittedClasses
+from sisso_sal.models.class_members import ClassMembers
+from sisso_sal.models.files import read_model_of_one_task
+from sisso_sal.models.needs import ModelOfOneTask
 from sisso_sal.screening.block import PoolBlock
+from sisso_sal.screening.class_judge import ClassJudge
 from sisso_sal.screening.columns import UNIT
 from sisso_sal.screening.job import ScreeningJob
-from sisso_sal.screening.judge import Judge
+from sisso_sal.screening.judge import Judge, NumberJudge
 from sisso_sal.screening.oxide_pool import OxideShard, blocks_of_oxides
 from sisso_sal.screening.pools import PoolPart, blocks_of_shard
 from sisso_sal.screening.shards import Shard
@@ -128,7 +132,12 @@ def _loaded(folder: str, key: str) -> tuple[ScreeningJob, Judge]:
     job = ScreeningJob.read(Path(folder))
     if job.key != key or digest_of(job.model) != job.digest:
         raise ModelFileError(f"{job.model}: has changed since the screening in {folder} was started")
-    return job, Judge(read_model(job.model).model, job)
+    return job, judge_of(read_model_of_one_task(job.model).model, job)
+
+
+def judge_of(model: ModelOfOneTask, job: ScreeningJob) -> Judge:
+    """What predicts and scores by a model."""
+    return ClassJudge(model, job) if isinstance(model, FittedClasses | ClassMembers) else NumberJudge(model, job)
 
 
 def _write(path: Path, table: pa.Table, job: ScreeningJob, about: dict[bytes, Any]) -> None:

@@ -218,7 +218,10 @@ def test_what_an_ensemble_of_classifiers_cannot_do_is_told(folder, ensemble):
         (("export", "ensemble.json", "--format", "python", "--dim", "1"), "dim: needs a model file of one model"),
         (("export", "ensemble.json", "--member", "21"), "member: needs a number from 1 to 20, found 21"),
         (("export", "ensemble.json", "--format", "python", "--digits", "3"), "digits: needs the format latex, found"),
-        (("screen", "ensemble.json", "table.csv"), "predicts a number, found an ensemble of classifiers; predict and"),
+        (
+            ("screen", "ensemble.json", "table.csv"),
+            "goal: needs the class to look for with a model of classes, such as",
+        ),
         (
             ("predict", "ensemble.json", "table.csv", "--recommended"),
             "recommended: needs a model file of numbers, found one",

@@ -129,7 +129,8 @@ def _hover(view: RunView, plane: MaterialsMap) -> str:
     members, sigma = (" of members", "spread") if view.is_of_classes else ("", "sigma")
     lines = [
         "<b>%{customdata[0]}</b>",
-        f"{plain(view.header)} {number['mean']} (95 %{members}: {number['low95']} to {number['high95']})",
+        f"{plain(view.header)} {number['mean']}"
+        + (f" (95 %{members}: {number['low95']} to {number['high95']})" if is_given["low95"] else ""),
         f"{sigma} {number['std']}"
         + (
             f", formulas alone {number['formulas_mean']}"

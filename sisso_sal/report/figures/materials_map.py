@@ -157,7 +157,7 @@ def _without_lines(
 def _feature_map(view: RunView) -> MaterialsMap:
     (first, agreement), (second, other) = _features_that_matter(view)
     note = (
-        "There are no formulas to span a plane. The axes are the two primary features with the strongest rank correlation with the "
+        "The axes are the two primary features with the strongest rank correlation with the "
         f"prediction over all materials: {agreement:.2f} for {first}, {other:.2f} for {second}. A second feature that ranks the "
         f"materials as the first does is passed over. Features with fewer than {_fewest_values(view)} different values, which put "
         "many materials on one point, are used only if there are no others."
