@@ -51,11 +51,10 @@ class ClassJudge:
 
     def judged(self, block: PoolBlock) -> Judged:
         """What is said of the candidates of a block."""
-        columns, _ = usable(block)
+        columns, _ = usable(block, self._needed)
         with_spread = self._is_ensemble and self._keeps_all
         told = self._program.told(columns, self._wanted if with_spread else None)
-        is_whole = np.isfinite([columns[name] for name in self._needed]).all(axis=0)
-        probability = np.where(is_whole, told.probability.T, np.nan)
+        probability = told.probability.T
         hit = np.minimum(reduce(np.add, probability[self._is_wanted]), 1.0)
         numbers = {f"p({name})": own for name, own in zip(self._names, probability, strict=True)}
         found = {
@@ -65,12 +64,13 @@ class ClassJudge:
             **numbers,
         }
         found |= {"n_valid": told.n_defined.astype(np.int32), "outside": told.outside}
-        found |= {"spread": np.where(is_whole, told.spread, np.nan)} if with_spread else {}
+        found |= {"spread": told.spread} if with_spread else {}
         reason = np.full(len(block.ids), "", dtype=object)
         rows = np.flatnonzero(np.isnan(hit))
         if len(rows):
-            reason[rows] = reasons_of(self._models, {name: columns[name][rows] for name in self._needed})
-            reason[~is_whole] = Cause.NOT_FINITE.words
+            lacking = {name: columns[name][rows] for name in self._needed}
+            reason[rows] = reasons_of(self._models, lacking)
+            reason[rows[~np.isfinite([*lacking.values()]).all(axis=0)]] = Cause.NOT_FINITE.words
             explain(reason, block, hit)
         return Judged(hit, found, reason, number=np.nan_to_num(probability).argmax(axis=0))
 

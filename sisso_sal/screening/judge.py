@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,7 +98,7 @@ class NumberJudge:
 
     def judged(self, block: PoolBlock) -> Judged:
         """What is said of the candidates of a block."""
-        columns, shares = usable(block)
+        columns, shares = usable(block, self.model.needed)
         with np.errstate(all="ignore"):
             if isinstance(self.model, FittedModels):
                 return self._by_formula(self.model, block, columns)
@@ -167,11 +167,13 @@ def scene_of(
     )  # fmt: skip
 
 
-def usable(block: PoolBlock) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
-    """Columns and shares, in which rows that cannot be used have no features."""
-    if not block.unusable:
+def usable(block: PoolBlock, needed: Sequence[str]) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
+    """Columns and shares, in which rows that cannot be used, or lack one of the features that are needed, have no features."""
+    is_usable = np.logical_and.reduce([np.isfinite(block.columns[name]) for name in needed])
+    is_usable[list(block.unusable)] = False
+    if is_usable.all():
         return block.columns, block.shares
-    rows = np.array(list(block.unusable), dtype=np.int64)
+    rows = np.flatnonzero(~is_usable)
     columns = {name: values.copy() for name, values in block.columns.items()}
     for values in columns.values():
         values[rows] = np.nan

@@ -84,8 +84,9 @@ def naive(frame, model, wanted):
         hits = [sum(one[names.index(name)] for name in wanted) for one in own]
         rows.append({
             "p_hit": sum(p[names.index(name)] for name in wanted), "spread": np.std(hits, ddof=1) if len(hits) > 1 else np.nan,
-            "class": "" if np.isnan(p[0]) else names[int(p.argmax())], "probability": p.max(), "n_valid": len(defined),
-            "outside": far[:, k].mean(), **{f"p({name})": value for name, value in zip(names, p, strict=True)},
+            "class": "" if np.isnan(p[0]) else names[int(p.argmax())], "probability": p.max(),
+            "n_valid": len(defined) if is_whole else 0, "outside": far[:, k].mean() if is_whole else 1.0,
+            **{f"p({name})": value for name, value in zip(names, p, strict=True)},
         })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -154,6 +154,27 @@ def test_candidates_that_cannot_be_predicted_are_counted(tmp_path, model, pool):
 
 
 @pytest.mark.usefixtures("small")
+def test_formulas_that_do_without_a_feature_do_not_speak_for_those_that_need_it(tmp_path, formulas_alone, pool):
+    """A mean over some of the members would be the mean of another ensemble, of which nothing is known."""
+    needed = read_model(formulas_alone).model.needed
+    odd = pool.copy()
+    for row, name in enumerate(needed):
+        column = next(own for own in odd.columns if own.split(" (")[0] == name)
+        odd.loc[10 * row + 5, column] = np.nan
+    odd.to_parquet(tmp_path / "pool.parquet")
+    document = screened(formulas_alone, tmp_path / "pool.parquet", tmp_path / "out", keeps_all=True)
+    assert document["without_prediction"]["a feature that is no finite number"] == len(needed) > 1
+    found = predictions(tmp_path / "out")
+    lacking = 10 * np.arange(len(needed)) + 5
+    assert found["mean"][lacking].isna().all()
+    assert set(found["reason"][lacking]) == {"a feature that is no finite number"}
+    pool.to_parquet(tmp_path / "whole.parquet")
+    _, told = whole(formulas_alone, tmp_path / "whole.parquet")
+    others = np.setdiff1d(np.arange(700), lacking)
+    np.testing.assert_array_equal(found["mean"][others], told.mean[others])
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_elements_that_are_not_wanted(tmp_path, formulas_alone, pool, form):
     """Also by a model that has learned nothing from compositions."""
