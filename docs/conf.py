@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 from inspect import isfunction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sphinx.addnodes import pending_xref
 import sisso_sal
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "sisso-sal"
 author = "The sisso-sal developers"
@@ -26,9 +28,10 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx-mathjax-offline",  # the program that shows formulas lies in the site, not on the network
     "sphinx_click",
+    "navigation",  # docs/navigation.py
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "conf.py", "data", "figures.py"]
+exclude_patterns = ["_build", "_templates", "conf.py", "data", "figures.py", "navigation.py"]
 default_role = "literal"
 smartquotes = False  # two hyphens are an option
 
@@ -51,6 +54,7 @@ os.environ["PLOTLY_RENDERER"] = "notebook"  # figures that move, without the net
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autodoc_use_type_comments = False  # there are none; to look for them takes a tenth of the build
 autodoc_default_options = {"members": True}
 autosummary_generate = True
 napoleon_google_docstring = False

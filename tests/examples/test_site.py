@@ -1,5 +1,6 @@
 """The documentation site: complete, and built without a warning."""
 
+import os
 import pkgutil
 import re
 import subprocess
@@ -29,6 +30,39 @@ def test_the_page_of_the_command_line_begins_with_discover_and_has_every_command
     ordered = [word.strip() for word in words.split(",")]
     assert ordered[0] == "discover"
     assert sorted(ordered) == sorted(cli.commands)
+
+
+TREE = ".. toctree::\n   :caption: First & last\n\n"
+SMALL = {
+    "index": f"{TREE}   self\n   a\n   how/b\n   Elsewhere <https://example.org/x>\n\n.. toctree::\n   :hidden:\n\n   a\n   how/c",
+    "a": "A section\n---------",
+    "how/b": f"{TREE}   deep/d\n   c",
+    "how/c": "",
+    "how/deep/d": f"{TREE}   e",
+    "how/deep/e": "",
+    "how/alone": ":orphan:",
+}
+"""Pages of a site: branches, a link to elsewhere, pages that stand twice in the tree, and one that does not."""
+
+
+@pytest.mark.docs
+def test_the_tree_beside_a_page_is_the_one_that_furo_makes(tmp_path):
+    for name, text in SMALL.items():
+        page = tmp_path / "site" / f"{name}.rst"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(f"{name} <&>\n{'=' * 20}\n\n{text}\n", encoding="utf-8")
+    pages = []
+    for number, extensions in enumerate(("sphinx.ext.viewcode", "sphinx.ext.viewcode,navigation")):
+        out = tmp_path / str(number)
+        subprocess.run(
+            [sys.executable, "-m", "sphinx", "-C", "-q", "-D", f"extensions={extensions}", "-D", "html_theme=furo",
+             tmp_path / "site", out],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "docs"), *sys.path])}, capture_output=True, check=True,
+        )  # fmt: skip
+        pages.append({str(path.relative_to(out)): path.read_text(encoding="utf-8") for path in out.rglob("*.html")})
+    assert pages[0] == pages[1]
+    assert set(pages[1]) > {f"{name}.html" for name in SMALL}
+    assert pages[1]["how/deep/e.html"].count('checked=""') == 2
 
 
 @pytest.mark.docs
