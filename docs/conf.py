@@ -1,5 +1,6 @@
 """The documentation site: `make docs` builds it, and a warning is an error."""
 
+import gc
 import os
 import re
 import shutil
@@ -49,6 +50,7 @@ nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "error"  # a notebook warns of nothing
 nb_ipywidgets_js: dict = {}  # widgets need a running notebook; without their scripts a page needs no network
 os.environ["PLOTLY_RENDERER"] = "notebook"  # figures that move, without the network
 
@@ -61,6 +63,9 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = False  # an instance variable would lose the underscore at the end of its name
 napoleon_preprocess_types = False
+
+# What documents are made of lives long, and by default is looked through for garbage so often that it takes a quarter of the time.
+gc.set_threshold(50_000, 20, 100)
 
 
 def setup(app):
