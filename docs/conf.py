@@ -74,6 +74,7 @@ def setup(app):
     app.connect("doctree-read", _keep_words)
     app.connect("sphinx-click-process-description", _keep_columns)
     app.connect("html-page-context", _load_nothing)
+    app.connect("build-finished", lambda app, exception: gc.freeze())  # nor is it looked through at the end
 
 
 def _load_nothing(app, pagename, templatename, context, doctree):
