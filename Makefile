@@ -70,7 +70,7 @@ test-fuzz: $(VENV)/.dev  ## thousands of wrong inputs, and property tests with o
 	$(BIN)/python -m pytest -m "hypothesis and not slow and not faults" --hypothesis-profile random --hypothesis-seed $${FUZZ_SEED:-0} -n 2
 
 test-docs: $(VENV)/.dev  ## the examples of README and docs, the notebooks, and the documentation site without a warning
-	$(BIN)/python -m pytest -m docs -n 2 tests/examples
+	$(BIN)/python -m pytest -m docs -n 2 --dist worksteal tests/examples
 
 docs: $(VENV)/.dev  ## the documentation site in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html

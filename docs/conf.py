@@ -1,8 +1,10 @@
 """The documentation site: `make docs` builds it, and a warning is an error."""
 
+import gc
 import os
 import re
 import shutil
+import sys
 from inspect import isfunction
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sphinx.addnodes import pending_xref
 import sisso_sal
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "sisso-sal"
 author = "The sisso-sal developers"
@@ -26,9 +29,10 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx-mathjax-offline",  # the program that shows formulas lies in the site, not on the network
     "sphinx_click",
+    "navigation",  # docs/navigation.py
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "conf.py", "data", "figures.py"]
+exclude_patterns = ["_build", "_templates", "conf.py", "data", "figures.py", "navigation.py"]
 default_role = "literal"
 smartquotes = False  # two hyphens are an option
 
@@ -46,17 +50,22 @@ nb_execution_mode = "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "error"  # a notebook warns of nothing
 nb_ipywidgets_js: dict = {}  # widgets need a running notebook; without their scripts a page needs no network
 os.environ["PLOTLY_RENDERER"] = "notebook"  # figures that move, without the network
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autodoc_use_type_comments = False  # there are none; to look for them takes a tenth of the build
 autodoc_default_options = {"members": True}
 autosummary_generate = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = False  # an instance variable would lose the underscore at the end of its name
 napoleon_preprocess_types = False
+
+# What documents are made of lives long, and by default is looked through for garbage so often that it takes a quarter of the time.
+gc.set_threshold(50_000, 20, 100)
 
 
 def setup(app):
@@ -65,6 +74,7 @@ def setup(app):
     app.connect("doctree-read", _keep_words)
     app.connect("sphinx-click-process-description", _keep_columns)
     app.connect("html-page-context", _load_nothing)
+    app.connect("build-finished", lambda app, exception: gc.freeze())  # nor is it looked through at the end
 
 
 def _load_nothing(app, pagename, templatename, context, doctree):
