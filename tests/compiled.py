@@ -19,6 +19,9 @@ IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 needs_compiled = pytest.mark.skipif(not IS_COMPILED, reason="takes minutes where kernels are plain Python")
 
+drawn = pytest.mark.hypothesis
+"""A test with `examples_of` tables of its own: `make test-fuzz` takes it by this mark, as it takes those of hypothesis."""
+
 
 def examples_of(most):
     """How many examples a property is tested with: all by `make test-fuzz`, a share by `make test` (see conftest.py)."""
