@@ -1,6 +1,5 @@
 """A predictive distribution against SciPy, numerical integrals and fifty digits, with and without a floor."""
 
-
 import mpmath
 import numpy as np
 import pytest
@@ -92,7 +91,7 @@ def test_expected_improvements_are_integrals_of_the_distribution_function(shape,
             steps = [one.quantile(p)[0] for p in (1e-9, 1e-3, 0.5, 0.999, 1 - 1e-9)]
             stops = np.sort(np.append(kinks, steps))
 
-            def integral(part, low, high, stops=stops):
+            def integral(part, low, high, i=i, stops=stops):
                 inner = np.array([low, *stops[(stops > low) & (stops < high)], high])
                 half = np.diff(inner)[:, None] / 2
                 places = (inner[:-1, None] + half + half * NODES).ravel()
