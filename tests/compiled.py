@@ -28,6 +28,10 @@ def examples_of(most):
     return max(min(most, 5), most * settings.default.max_examples // 100) if IS_COMPILED else 2
 
 
+STEP = 100 // examples_of(100)
+"""Of many alike, one after the other, one in so many is tried by `make test`, and each by `make test-fuzz`."""
+
+
 def compile_regression():
     """What nearly every test and command needs: half of the time that compiling takes."""
     compile_for(3, with_tasks=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import naive
 import numpy as np
 import pytest
-from compiled import drawn, examples_of, needs_compiled
+from compiled import STEP, drawn, examples_of, needs_compiled
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from screening import screen
@@ -278,10 +278,6 @@ def offsets(n, rng):
         10.0**power + base + 10.0**-shift * rng.normal(0, 1, n) for power in range(7) for shift in (0, 2, 6)
     ]
     return np.array(rows)
-
-
-STEP = 100 // examples_of(100)
-"""Of thresholds one after the other, one in so many is tried by `make test`, and each by `make test-fuzz`."""
 
 
 @needs_compiled
