@@ -297,6 +297,7 @@ def test_another_attempt_at_the_engine_ranks_nothing_again(make, monkeypatch):
     assert documents(workflow)["MgO/wurtzite/relax"]["state"] == "left_out"
 
 
+@pytest.mark.faults
 def test_a_ranking_that_cannot_be_read_is_told_and_can_be_repeated(make):
     workflow = make()
     workflow.submit("MgO", "a")
