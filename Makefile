@@ -6,6 +6,9 @@ OLDEST := .venv-oldest
 # Neighbours in a file share what their fixtures made, so each worker takes a run of them and gives away what it has not begun.
 SUITE := -m "not slow and not faults and not docs and not dft and not fuzz" -n 2 --dist worksteal
 
+# Each of the hundreds of commands that tests start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help discover test test-python test-oldest test-nojit test-slow test-faults test-fuzz test-docs test-dft docs figures lint check release-check bench bench-peers replay finding ablation data clean
 

@@ -1,6 +1,7 @@
 """Fixtures of several folders of tests."""
 
 import gc
+import importlib
 import os
 import sqlite3
 import tempfile
@@ -10,8 +11,6 @@ from pathlib import Path
 import pytest
 from forks import shared
 from hypothesis import settings
-
-from sisso_sal.engine.search import compile_for
 
 collect_ignore = [] if find_spec("jobflow") else ["makers.py"]
 
@@ -28,10 +27,26 @@ def pytest_configure(config):
         config.getini("filterwarnings").insert(0, "error")  # a later line counts more
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    """In a fresh clone one worker compiles kernels while another one compiles the tests; each then finds what the other did."""
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        kernels().compile_regression()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session):
     """What was collected stays to the end: to look through it for garbage again and again took a tenth of the time of the tests."""
     gc.collect()
     gc.freeze()
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":  # the other one is still collecting
+        kernels().compile_classes()
+        kernels().compile_trees()
+
+
+def kernels():
+    """Imported late: the process that hands out the tests needs no numba."""
+    return importlib.import_module("compiled")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +63,7 @@ def no_settings_of_ones_own(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def kernels_on_disk():
     """A command that compiles kernels says so, and tests compare what commands say."""
-    compile_for(3, with_tasks=True)
+    kernels().compile_regression()
 
 
 @pytest.fixture(scope="session")

@@ -276,7 +276,7 @@ class _Standardised:
     @cached_property
     def _lanes(self) -> _logistic.Lanes:
         present = self.problem.present
-        yes = self.problem.lanes()[:, present].astype(float)
+        yes = np.ascontiguousarray(self.problem.lanes()[:, present], dtype=float)  # kernels are compiled for each order
         return _logistic.Lanes(yes, self.problem.weights[present], float(self.ridge))
 
     def _fitted(self, subsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -43,8 +43,8 @@ class VariableSelector(SelectorMixin, BaseEstimator):
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sisso_sal.models.regressor import SISSORegressor
-    >>> X = np.random.default_rng(0).uniform(1, 2, (60, 30))
-    >>> formulas = SISSORegressor(rung=1, dim=1)
+    >>> X = np.random.default_rng(0).uniform(1, 2, (60, 8))
+    >>> formulas = SISSORegressor(rung=1, dim=1, operators=("mult", "div"))
     >>> model = make_pipeline(VariableSelector(n_select=4, regressor=formulas), formulas).fit(X, X[:, 3] / X[:, 7])
     >>> model[0].selected_.names[:2]
     ('x3', 'x7')

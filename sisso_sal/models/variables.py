@@ -153,9 +153,10 @@ def select_variables(
     --------
     >>> from sisso_sal.models.inputs import checked_table
     >>> from sisso_sal.models.regressor import SISSORegressor
-    >>> X = np.random.default_rng(0).uniform(1, 2, (60, 30))
-    >>> table = checked_table([f"x{i}" for i in range(30)], X, X[:, 3] / X[:, 7], np.ones(60), target="y")
-    >>> chosen = select_variables(SISSORegressor(rung=1, dim=1).get_params(), table, SelectionSettings(number=4))
+    >>> X = np.random.default_rng(0).uniform(1, 2, (60, 8))
+    >>> table = checked_table([f"x{i}" for i in range(8)], X, X[:, 3] / X[:, 7], np.ones(60), target="y")
+    >>> formulas = SISSORegressor(rung=1, dim=1, operators=("mult", "div"))
+    >>> chosen = select_variables(formulas.get_params(), table, SelectionSettings(number=4))
     >>> chosen.names[:2]
     ('x3', 'x7')
     """

@@ -49,7 +49,6 @@ OURS = {"a_warning_of_ours", "an_exception_that_nobody_catches"}
 @pytest.mark.parametrize(
     ("strict", "options", "failed"),
     [
-        ("", (), OURS),
         ("1", (), OURS | OF_OTHERS),
         ("", ("--hypothesis-profile", "random"), OURS | {"random_examples"}),
     ],

@@ -252,15 +252,15 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.parametrize("stride", [pytest.param(3, id="some"), pytest.param(1, id="each", marks=pytest.mark.faults)])
 def test_a_driver_that_dies_between_any_two_writes_or_words_loses_nothing_and_pays_nothing_twice(
-    in_memory, monkeypatch
+    in_memory, monkeypatch, stride
 ):
     """Killed before and after every write to the ledger, and after every word with the oracle, then continued."""
     plain = in_memory / "plain"
     campaign(plain, Cluster(in_memory / "p"), budget=4, batch=2)
     append_all = Ledger.append_all
-    n_places = itertools.count()
-    for place in n_places:
+    for place in itertools.count(0, stride):
         folder, cluster = in_memory / f"run{place}", in_memory / f"c{place}"
         counter = itertools.count()
 

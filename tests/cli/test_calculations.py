@@ -1,4 +1,8 @@
-"""A campaign whose labels are computed: the command as a process, on the stand-in for FHI-aims, undisturbed and with faults."""
+"""A campaign whose labels are computed: the command as a process, on the stand-in for FHI-aims, undisturbed and with faults.
+
+Both campaigns run in ``make test-faults``. ``make test`` has their parts in tests/oracle/workflow: workers that a driver starts,
+labels of several phases, failures, phases that are paid for once, dead workers.
+"""
 
 import csv
 import json
@@ -30,6 +34,7 @@ from sisso_sal.spaces.table import TableSpace
 
 from test_commands import call  # isort: skip
 
+pytestmark = pytest.mark.faults
 ROOT = Path(aims_stand_in.__file__).parents[1]
 ASKED = {"MgO", "TiO2", "ZnO", "MgTiO3", "ZnTiO3", "Ti2O3", "PtTiO3"}
 FOR_GOOD = "crash:ZnO"
@@ -111,7 +116,7 @@ def disturbed(folder):
     return finish(folder, "rough", start(folder, "rough", faults))
 
 
-RUNS = ["calm", pytest.param("rough", marks=pytest.mark.faults)]
+RUNS = ["calm", "rough"]
 
 
 @pytest.fixture
@@ -140,7 +145,6 @@ def test_all_that_can_be_labelled_is_and_failures_have_their_reasons(folder, tol
     assert "note: 1 of 7 candidates cannot be labelled: needs dissolved Pt(IV) (known up to Pt(II)) (1)" in told
 
 
-@pytest.mark.faults
 def test_a_disturbed_campaign_comes_to_the_same_as_an_undisturbed_one(folder, undisturbed, disturbed):
     calm, rough = state(folder / "calm"), state(folder / "rough")
     assert calm.labels.keys() == rough.labels.keys()
@@ -148,7 +152,6 @@ def test_a_disturbed_campaign_comes_to_the_same_as_an_undisturbed_one(folder, un
     assert proposed(folder, "calm") == proposed(folder, "rough")
 
 
-@pytest.mark.faults
 def test_faults_that_have_a_remedy_cost_a_try_and_nothing_is_computed_twice(folder, undisturbed, disturbed):
     calm, rough = attempts(folder, "calm"), attempts(folder, "rough")
     assert calm.keys() == rough.keys()

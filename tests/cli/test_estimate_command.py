@@ -127,6 +127,7 @@ def test_an_interruption_loses_nothing(undisturbed, folder):
     assert (folder / "c.estimated.csv").read_bytes() == (undisturbed / "c.estimated.csv").read_bytes()
 
 
+@pytest.mark.faults
 def test_a_termination_is_told_by_its_code(folder):
     process = begun(folder, folder / "log")
     process.terminate()
@@ -173,6 +174,7 @@ def test_columns_of_the_same_name_are_replaced_whatever_their_unit(undisturbed, 
     assert (folder / "c.estimated.csv").read_bytes() == (undisturbed / "c.estimated.csv").read_bytes()
 
 
+@pytest.mark.faults
 def test_a_damaged_line_is_told_and_computed_again(undisturbed, folder):
     estimate(folder, *POTENTIAL)
     file = folder / "c.estimates" / "parts.jsonl"

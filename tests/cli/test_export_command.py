@@ -179,6 +179,7 @@ def test_json_tells_what_is_in_the_file(aims, tmp_path):
     assert document["n_bytes"] == (tmp_path / "a.zip").stat().st_size
 
 
+@pytest.mark.faults
 def test_an_interrupted_export_leaves_nothing(aims, tmp_path):
     """Killed while it writes: no zip under the final name; interrupted: nothing at all."""
     big = tmp_path / "copy"

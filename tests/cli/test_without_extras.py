@@ -1,7 +1,9 @@
 """The core alone: what works without the packages of the extras, and what is said where one of them is needed."""
 
+import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,8 +20,17 @@ def version_of(name):
         raise metadata.PackageNotFoundError(name)
     return version(name)
 metadata.version = version_of
+import io, json
+from contextlib import redirect_stderr, redirect_stdout
 from sisso_sal.cli import main
-main()
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:], code, texts = words, 0, (io.StringIO(), io.StringIO())
+    try:
+        with redirect_stdout(texts[0]), redirect_stderr(texts[1]):
+            main()
+    except SystemExit as error:
+        code = error.code
+    print(json.dumps([code, *(text.getvalue() for text in texts)]))
 """
 TABLE = """formula,gap (eV),EA (eV),r_s (AA)
 MgO,7.8,1.32,0.97
@@ -41,55 +52,61 @@ Mg2Ca O3,,1.28,1.00
 """
 
 
-def without(folder, *words):
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT, *map(str, words)], cwd=folder, capture_output=True, text=True, check=False
-    )
+CALLS = {
+    "discover": ["discover", "table.csv", "--rung", "1", "--members", "4", "--batch", "2"],
+    "export": ["export", "runs/table/iter-0001/model.json", "--format", "sympy"],
+    "predict": ["predict", "runs/table/iter-0001/model.json", "table.csv", "--out", "predictions.csv"],
+    "page": ["report", "runs/table"],
+    "a plot, before the campaigns": ["replay", "table.csv", "--plot", "found.png"],
+}
 
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
-    """A folder with a table, and a discover command that ran in it without the extras."""
+    """A folder with a table, and what commands did that ran in it without the extras, one after the other in one process."""
     folder = tmp_path_factory.mktemp("core")
     (folder / "table.csv").write_text(TABLE)
-    done = without(folder, "discover", "table.csv", "--rung", 1, "--members", 4, "--batch", 2)
-    return folder, done
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, json.dumps([*CALLS.values()])], cwd=folder, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder, {
+        name: SimpleNamespace(returncode=code or 0, stdout=out, stderr=err)
+        for name, (code, out, err) in zip(CALLS, map(json.loads, done.stdout.splitlines()), strict=True)
+    }
 
 
 def test_the_core_fits_predicts_proposes_and_exports(campaign):
     folder, done = campaign
-    assert done.returncode == 0, done.stderr
-    assert "Best candidates for gap" in done.stdout
+    assert done["discover"].returncode == 0, done["discover"].stderr
+    assert "Best candidates for gap" in done["discover"].stdout
     assert (folder / "runs" / "table" / "iter-0001" / "proposals.csv").read_text().count("\n") == 3
-    model = folder / "runs" / "table" / "iter-0001" / "model.json"
-    exported = without(folder, "export", model, "--format", "sympy")
-    assert exported.returncode == 0
-    assert "import" in exported.stdout
-    predicted = without(folder, "predict", model, "table.csv", "--out", "predictions.csv")
+    assert done["export"].returncode == 0
+    assert "import" in done["export"].stdout
+    predicted = done["predict"]
     assert (predicted.returncode, predicted.stderr.count("error")) == (0, 0)
 
 
 def test_a_campaign_without_the_report_says_so_and_goes_on(campaign):
     folder, done = campaign
     line = "the report was not written: report: needs the package jinja2; pip install 'sisso-sal[report]'"
-    assert line in done.stderr
+    assert line in done["discover"].stderr
     assert not (folder / "runs" / "table" / "report.html").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("call", "code", "told"),
     [
-        (["report", "runs/table"], 1, "report: needs the package jinja2; pip install 'sisso-sal[report]'"),
+        ("page", 1, "report: needs the package jinja2; pip install 'sisso-sal[report]'"),
         (
-            ["replay", "table.csv", "--plot", "found.png"],
+            "a plot, before the campaigns",
             2,
             "error: found.png: needs the package matplotlib; pip install 'sisso-sal[report]'",
         ),
     ],
-    ids=["page", "a plot, before the campaigns"],
 )
-def test_what_needs_an_extra_says_how_to_get_it(campaign, words, code, told):
-    done = without(campaign[0], *words)
+def test_what_needs_an_extra_says_how_to_get_it(campaign, call, code, told):
+    done = campaign[1][call]
     assert (done.returncode, done.stdout) == (code, "")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1

@@ -3,9 +3,8 @@
 from inspect import getclosurevars
 
 import numba
-import numpy as np
 import pytest
-from compiled import needs_compiled
+from compiled import compile_classes, compile_regression, needs_compiled
 
 from sisso_sal.engine import (
     _duplicates,
@@ -20,27 +19,8 @@ from sisso_sal.engine import (
     _values,
 )
 from sisso_sal.engine._compilation import VIEWS
-from sisso_sal.engine.class_problem import ClassProblem
-from sisso_sal.engine.class_search import search_classes
-from sisso_sal.engine.linear_criterion import LinearCriterion
-from sisso_sal.engine.overlap_criterion import OverlapCriterion
-from sisso_sal.engine.search import compile_for
-from sisso_sal.engine.sparsify import NUMBERS
-from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
 MODULES = (_duplicates, _hulls, _logistic, _logistic_bounds, _overlap, _pairs, _scores, _subsets, _thresholds, _values)
-
-
-def compile_for_classes():
-    rng = np.random.default_rng(0)
-    space = FeatureSpace(
-        ["a", "b"], ["", ""], rng.normal(size=(2, 12)), SpaceSettings(operators=("add", "mult"), rung=1)
-    )
-    problem = ClassProblem(np.arange(12) % 2, np.ones(12), np.ones(2, dtype=bool))
-    for criterion in (OverlapCriterion(), LinearCriterion()):
-        search_classes(space, [problem, problem], criterion, [2, 2])
-    for kind in ("accuracy", "likelihood"):
-        LinearCriterion(kind).best(rng.normal(size=(13, 12)), problem, 2, 3, NUMBERS, ())
 
 
 def kernels(module):
@@ -62,8 +42,8 @@ def gives_arrays(kernel):
 @needs_compiled
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_who_does_not_count_gives_arrays_only_to_those_that_do_not_count_either(module):
-    compile_for(3)
-    compile_for_classes()
+    compile_regression()
+    compile_classes()
     own = kernels(module)
     for kernel in own.values():
         called = [other for other in getclosurevars(kernel.py_func).globals.values() if other in own.values()]

@@ -7,7 +7,7 @@ import naive
 import naive_classes
 import numpy as np
 import pytest
-from compiled import needs_compiled
+from compiled import drawn, examples_of, needs_compiled
 from sklearn.linear_model import LogisticRegression
 
 from sisso_sal.engine import linear_criterion
@@ -37,9 +37,10 @@ def problem_of(labels, weights=None):
 
 
 @needs_compiled
+@drawn
 def test_the_features_with_the_best_thresholds_are_those_of_the_twin():
     """On 300 tables, with and without weights and with ties of values."""
-    for seed in range(300):
+    for seed in range(examples_of(300)):
         columns, labels, rng = table(seed)
         weights = rng.integers(1, 4, len(labels)).astype(float) if seed % 3 == 0 else np.ones(len(labels))
         space, problem = space_of(columns, **SETTINGS), problem_of(labels, weights)

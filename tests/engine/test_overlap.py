@@ -8,7 +8,7 @@ import naive
 import naive_classes
 import numpy as np
 import pytest
-from compiled import needs_compiled
+from compiled import drawn, examples_of, needs_compiled
 
 from sisso_sal.engine.class_pass import Bars, FoundOfClasses
 from sisso_sal.engine.class_problem import ClassProblem
@@ -45,11 +45,12 @@ def problem_of(labels, weights=None, n_primary=3):
 
 
 @needs_compiled
+@drawn
 @pytest.mark.parametrize("block", range(6))
 def test_the_features_of_least_overlap_are_those_of_the_twin(block):
     """On 300 tables: two or three classes, with and without weights, width and classes without a domain; then pairs of features."""
     settings = {"operators": ("add", "mult", "div", "sqrt"), "rung": 1}
-    for seed in range(50 * block, 50 * block + 50):
+    for seed in range(50 * block, 50 * block + examples_of(50)):
         columns, labels, rng = random_table(seed, n_classes=2 + seed % 2)
         weights = rng.integers(0, 3, len(labels)).astype(float) if seed % 3 == 0 else np.ones(len(labels))
         weights[: 3 * (2 + seed % 2)] = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import naive
 import numpy as np
 import pytest
-from compiled import examples_of, needs_compiled
+from compiled import STEP, drawn, examples_of, needs_compiled
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from screening import screen
@@ -162,6 +162,11 @@ def listed(triples, scores):
     return out
 
 
+def reaching(threshold, expected):
+    """{triple: score} of what scores at least as much."""
+    return {triple: feature.score for triple, feature in expected.items() if feature.score >= threshold}
+
+
 def offered(scores, size, taken):
     """Twin of `offer_all`: the list after these scores."""
     top = []
@@ -238,7 +243,7 @@ def test_what_reaches_a_threshold_is_found_and_nothing_else(data, table):
         top = filled(score * (1 + rng.choice(NUDGES)))
         threshold = _scores.threshold(top, 1)
         found = listed(*scan(values, pairs, problem, top, 1)[:2])
-        assert found == {t: f.score for t, f in expected.items() if f.score >= 0.0 and f.score >= threshold}
+        assert found == reaching(max(0.0, threshold), expected)
 
 
 @examples(300)
@@ -276,6 +281,7 @@ def offsets(n, rng):
 
 
 @needs_compiled
+@drawn
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("n", [4, 30, 400])
 @pytest.mark.parametrize("centre", [True, False])
@@ -290,10 +296,10 @@ def test_no_feature_is_lost_where_digits_cancel(group, n, centre):
     expected = evaluated(values, triples_of(pairs), problem)
     scores = sorted({feature.score for feature in expected.values() if feature.score >= 0.0})
     problem = problem._replace(taken=np.array(scores))
-    for score in [*scores[:20], *scores[20 :: max(1, len(scores) // 50)]]:
+    for score in [*scores[:20], *scores[20 :: STEP * max(1, len(scores) // 50)]]:
         top = filled(score)
         found = listed(*scan(values, pairs, problem, top, 1)[:2])
-        assert found == {t: f.score for t, f in expected.items() if f.score >= _scores.threshold(top, 1)}
+        assert found == reaching(_scores.threshold(top, 1), expected)
 
 
 @needs_compiled
@@ -312,10 +318,11 @@ def test_no_feature_is_lost_whose_score_is_next_to_nothing(step, group):
     for score in scores[:60:step]:
         top = filled(score)
         found = listed(*scan(values, pairs, problem, top, 1)[:2])
-        assert found == {t: f.score for t, f in expected.items() if f.score >= max(0.0, _scores.threshold(top, 1))}
+        assert found == reaching(max(0.0, _scores.threshold(top, 1)), expected)
 
 
 @needs_compiled
+@drawn
 @pytest.mark.parametrize("group", sorted(OPERATORS))
 @pytest.mark.parametrize("n", [5, 60])
 def test_no_feature_is_lost_where_single_precision_underflows(group, n):
@@ -323,7 +330,7 @@ def test_no_feature_is_lost_where_single_precision_underflows(group, n):
     rng = np.random.default_rng(n)
     opcodes, is_row_left = OPERATORS[group]
     pairs = whole(opcodes, 6, is_row_left)
-    for decades in np.arange(3.0, 25.0, 0.5):
+    for number, decades in enumerate(np.arange(3.0, 25.0, 0.5)):
         wide, noise = 10.0 ** rng.uniform(-decades, decades, n), 1 + 0.3 * rng.uniform(-1, 1, (3, n))
         wide[:2] = 10.0**-decades, 10.0**decades
         values = np.array([wide, noise[0] / wide, noise[1] / wide, noise[2] * wide, wide, 1 / wide])
@@ -333,13 +340,14 @@ def test_no_feature_is_lost_where_single_precision_underflows(group, n):
         expected = evaluated(values, triples_of(pairs), problem)
         scores = sorted({feature.score for feature in expected.values() if feature.score >= 0.0})
         problem = problem._replace(taken=np.array(scores))
-        for score in scores:
+        for score in scores[number % STEP :: STEP]:
             top = filled(score)
             found = listed(*scan(values, pairs, problem, top, 1)[:2])
-            assert found == {t: f.score for t, f in expected.items() if f.score >= _scores.threshold(top, 1)}
+            assert found == reaching(_scores.threshold(top, 1), expected)
 
 
 @needs_compiled
+@drawn
 @pytest.mark.parametrize("group", ["sums only", "differences", "absolute differences"])
 @pytest.mark.parametrize("centre", [True, False])
 def test_no_feature_is_lost_where_single_precision_overflows(group, centre):
@@ -347,15 +355,15 @@ def test_no_feature_is_lost_where_single_precision_overflows(group, centre):
     rng = np.random.default_rng(0)
     rows = np.array([row * rng.uniform(0.9, 1.1, 8) for row in rng.choice([-1.0, 1.0], (2, 8)) for _ in range(3)])
     problem = problem_of(np.vstack([rows[0], -rows[0] * rows[3], rng.normal(0, 1, 8)]), np.ones(8), centre)
-    for scale in 10.0 ** np.arange(18.0, 20.0, 0.05):
+    for number, scale in enumerate(10.0 ** np.arange(18.0, 20.0, 0.05)):
         values = scale * np.vstack([rows, -rows])
         pairs = whole(OPERATORS[group][0], len(values))
         expected = evaluated(values, triples_of(pairs), problem)
         scores = np.array(sorted({feature.score for feature in expected.values() if feature.score >= 0.0}))
-        for score in scores[::5]:
+        for score in scores[5 * (number % STEP) :: 5 * STEP]:
             top = filled(score)
             found = listed(*scan(values, pairs, problem._replace(taken=scores), top, 1)[:2])
-            assert found == {t: f.score for t, f in expected.items() if f.score >= max(0.0, _scores.threshold(top, 1))}
+            assert found == reaching(max(0.0, _scores.threshold(top, 1)), expected)
 
 
 def pairs_between(opcodes, is_row_left, n):
@@ -456,7 +464,8 @@ def test_every_tile_knows_its_own_moments(group, n_targets):
     scores = np.sort([score for score in expected.values() if score >= 0.0])
     top = filled(scores[-300])
     found = listed(*scan(values, pairs, problem._replace(taken=scores), top, 1)[:2])
-    assert found == {t: score for t, score in expected.items() if score >= _scores.threshold(top, 1)}
+    threshold = _scores.threshold(top, 1)
+    assert found == {t: score for t, score in expected.items() if score >= threshold}
     assert len(found) >= 300
     triples, found_scores, _ = scan(values, pairs, problem, np.empty(200), 0)
     last = threshold_of(offered_fast(found_scores, 200), 200)

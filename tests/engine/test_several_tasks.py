@@ -4,7 +4,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from compiled import IS_COMPILED, needs_compiled
+from compiled import drawn, examples_of, needs_compiled
 from reference import shared_tasks
 from scipy.optimize import nnls
 
@@ -16,7 +16,7 @@ from sisso_sal.engine.sparsify import Subspace, sparsify, sparsify_all
 from sisso_sal.errors import FitError
 from sisso_sal.features.space import FeatureSpace, SpaceSettings
 
-N_TABLES = 300 if IS_COMPILED else 3
+N_TABLES = examples_of(300)
 """Of each of three kinds of objective."""
 
 
@@ -64,6 +64,7 @@ def best_by_brute_force(values, problem, dim, centre, objective):
     return sorted(out, key=lambda entry: entry[0])
 
 
+@drawn
 @pytest.mark.parametrize("kind", ["squares", "same sign", "largest error"])
 def test_equals_brute_force(kind):
     for seed in range(N_TABLES):

@@ -87,7 +87,10 @@ CASES |= {
     )
     for rules in ("strict", "sisso", "none")
 }  # fmt: skip
-SPACES = pytest.mark.parametrize(("data", "settings"), CASES.values(), ids=CASES)
+LONG = {"rung 3, complexity 4": [pytest.mark.faults]}  # others are of rung 3, and others have a limit
+SPACES = pytest.mark.parametrize(
+    ("data", "settings"), [pytest.param(*case, id=name, marks=LONG.get(name, ())) for name, case in CASES.items()]
+)
 
 
 @SPACES

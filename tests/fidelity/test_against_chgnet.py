@@ -63,6 +63,7 @@ def same_labels(rows, energies):
         assert one.values["H_f"] == pytest.approx(float(row["H_lf (eV/atom)"]), abs=2e-6)
 
 
+@pytest.mark.faults
 def test_labels_follow_from_the_energies():
     rows = list(csv.DictReader(LABELS.read_text().splitlines()))
     assert len(rows) == 159

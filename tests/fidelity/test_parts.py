@@ -18,7 +18,7 @@ SETTINGS = RelaxationSettings()
 POTENTIAL = open_potential("springs:Springs")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def starts():
     return plan(["MgO", "Mg", "ZrO2"]).starts
 
@@ -29,6 +29,14 @@ def run(starts, folder, settings=SETTINGS):
     with KeptParts(folder) as parts:
         outcomes = computed(starts, POTENTIAL, settings, parts, progress=lambda done, total: totals.append(total))
     return outcomes, totals[0]
+
+
+@pytest.fixture(scope="module")
+def finished(starts, tmp_path_factory):
+    """Outcomes of all structures, and the lines of the file that keeps them."""
+    folder = tmp_path_factory.mktemp("finished")
+    outcomes, _ = run(starts, folder)
+    return outcomes, (folder / PARTS).read_bytes().splitlines()
 
 
 def test_nothing_is_computed_twice(starts, tmp_path):
@@ -54,9 +62,8 @@ def test_a_file_cut_off_at_any_byte_costs_one_structure(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"nonsense", b"{}", b"[1]", b"\xff\xfe"])
-def test_a_damaged_line_counts_as_not_there(starts, tmp_path, damage):
-    whole, _ = run(starts, tmp_path)
-    lines = (tmp_path / PARTS).read_bytes().splitlines()
+def test_a_damaged_line_counts_as_not_there(starts, finished, tmp_path, damage):
+    whole, lines = finished
     (tmp_path / PARTS).write_bytes(b"\n".join([damage, *lines[1:]]) + b"\n")
     with KeptParts(tmp_path) as parts:
         assert parts.n_broken == 1
@@ -64,12 +71,11 @@ def test_a_damaged_line_counts_as_not_there(starts, tmp_path, damage):
     assert (outcomes, n_computed) == (whole, 1)
 
 
-def test_a_changed_digit_is_seen(starts, tmp_path):
-    run(starts, tmp_path)
-    lines = (tmp_path / PARTS).read_text().splitlines()
-    changed = json.loads(lines[0])
+def test_a_changed_digit_is_seen(starts, finished, tmp_path):
+    first, *others = finished[1]
+    changed = json.loads(first)
     changed["energy"] += 0.001
-    (tmp_path / PARTS).write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n")
+    (tmp_path / PARTS).write_bytes(b"\n".join([json.dumps(changed).encode(), *others]) + b"\n")
     assert run(starts, tmp_path)[1] == 1
 
 
@@ -124,8 +130,7 @@ def test_a_worker_that_dies_is_told(tmp_path, monkeypatch):
     assert run(plan(["MgO"]).starts, tmp_path)[1] == 0  # what killed its worker took no other structure along
 
 
-def test_processes_come_to_the_same(starts, tmp_path, monkeypatch):
+def test_processes_come_to_the_same(starts, finished, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
-    alone, _ = run(starts, tmp_path / "one")
-    with KeptParts(tmp_path / "two") as parts, open_workers(n=2) as workers:
-        assert computed(starts, POTENTIAL, SETTINGS, parts, workers) == alone
+    with KeptParts(tmp_path) as parts, open_workers(n=2) as workers:
+        assert computed(starts, POTENTIAL, SETTINGS, parts, workers) == finished[0]

@@ -87,7 +87,7 @@ def test_without_correction_nothing_is_estimated_for_it():
     assert both.seconds > process.seconds
 
 
-@pytest.mark.parametrize("n", [400, 800, pytest.param(1600, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("n", [400, *(pytest.param(n, marks=pytest.mark.faults) for n in (800, 1600))])
 def test_the_memory_of_the_correction_is_what_it_takes(n):
     """Within a factor of two, where compositions are known and where not."""
     rng = np.random.default_rng(n)

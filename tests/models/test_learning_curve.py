@@ -22,7 +22,7 @@ from sisso_sal.models.learning_curve import (
 from naive import naive_farthest_first  # isort: skip
 
 SETTINGS = {
-    "members": 6,
+    "members": 4,
     "dropout": 0.0,
     "rung": 1,
     "dim": 1,

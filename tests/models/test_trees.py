@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from compiled import drawn, examples_of
 from sklearn.ensemble import ExtraTreesRegressor
 
 from sisso_sal.models import trees
@@ -47,7 +48,8 @@ def same_nodes(mine, number, other):
             ]
 
 
-@pytest.mark.parametrize("seed", range(9))
+@drawn
+@pytest.mark.parametrize("seed", range(examples_of(9)))
 @pytest.mark.parametrize(("n", "n_inputs"), [(12, 1), (13, 5), (40, 16), (100, 16), (333, 7)])
 def test_they_are_those_of_scikit_learns_forest_node_by_node(n, n_inputs, seed):
     rows, target = table(n, n_inputs, seed)
@@ -75,8 +77,8 @@ def test_which_rows_a_tree_has_not_drawn():
     rows, target = table(40, 3, 0)
     _, unseen = trees.grown(rows, target, 7)
     forest = ExtraTreesRegressor(trees.N_TREES, bootstrap=True, random_state=7).fit(rows, target)
-    for mine, drawn in zip(unseen, forest.estimators_samples_, strict=True):
-        assert np.flatnonzero(~mine).tolist() == np.unique(drawn).tolist()
+    for mine, rows_of_tree in zip(unseen, forest.estimators_samples_, strict=True):
+        assert np.flatnonzero(~mine).tolist() == np.unique(rows_of_tree).tolist()
 
 
 @pytest.mark.parametrize("n", [2, 255, 256, 257, 1000])

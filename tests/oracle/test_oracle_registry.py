@@ -1,6 +1,5 @@
 """The kinds of oracles are records: help, completion, messages and the making of one follow from them, those of plug-ins too."""
 
-import json
 import os
 import re
 import subprocess
@@ -80,19 +79,9 @@ def command(*arguments, environment, cwd):
     return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
 
 
-def test_a_plug_in_labels_a_campaign_and_is_in_the_help(plugged_in, tmp_path):
+def test_a_plug_in_is_in_the_help_and_in_the_message(plugged_in, tmp_path):
+    """A campaign that one labels is in tests/plugin."""
     MATERIALS.to_csv(tmp_path / "materials.csv", index=False)
-    model = ("--rung", 0, "--dim", 1, "--members", 4, "--correction", "none", "--batch", 2, "--budget", 2)
-    done = command(
-        "discover", "materials.csv", "--oracle", "factor:2.5", *model, "--json", environment=plugged_in, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
-    assert (document["campaign"]["oracle"], document["campaign"]["has_oracle"]) == ("factor:2.5", True)
-    shown = command("ledger", "runs/materials", environment=plugged_in, cwd=tmp_path).stdout.splitlines()
-    labels = {e["id"]: e["value"] for e in map(json.loads, shown) if e["event"] == "label" and e["source"] == "oracle"}
-    assert len(labels) == 2
-    assert labels == {id: 2.5 * TRUE[id] for id in labels}
     text = " ".join(command("discover", "--help", environment=plugged_in, cwd=tmp_path).stdout.split())
     assert "jobflow:MAKER (a Maker of jobflow, package.module:Maker), factor:NUMBER (the truth times" in text
     refused = command("discover", "materials.csv", "--oracle", "factor", environment=plugged_in, cwd=tmp_path)

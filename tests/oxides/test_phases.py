@@ -18,6 +18,7 @@ TYPES = {
 
 
 @pytest.mark.parametrize("symbol", sorted(TYPES))
+@pytest.mark.faults
 def test_a_shipped_structure_is_that_of_the_library(symbol):
     # Earlier versions of pymatgen need a package for it that they do not install.
     library = pytest.importorskip("pymatgen.analysis.prototypes", exc_type=ImportError).AFLOW_PROTOTYPE_LIBRARY

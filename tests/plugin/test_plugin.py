@@ -105,8 +105,13 @@ def test_the_same_command_again_changes_nothing(work, command):
     before = (work / "run" / "campaign.jsonl").read_bytes()
     budget = ("--batch", BATCH, "--budget", 2 * BATCH)
     done = command("discover", "table.csv", *MINE, "--oracle", "sum:a (eV)+b (eV)", *budget, "--out", "run", cwd=work)
-    assert (work / "run" / "campaign.jsonl").read_bytes() == before
     assert "optimistic end of the prediction" in done.out
+    done = command(
+        "discover", "table.csv", *MINE, "--oracle", "sum:a (eV)+b (eV)", *budget, "--out", "run", "--json", cwd=work
+    )
+    campaign = json.loads(done.out)["campaign"]
+    assert (campaign["oracle"], campaign["has_oracle"]) == ("sum:a (eV)+b (eV)", True)
+    assert (work / "run" / "campaign.jsonl").read_bytes() == before
 
 
 def test_status_report_and_page_tell_of_it(work, command):

@@ -56,7 +56,7 @@ def test_two_processes_write_the_same_bytes(pieces, model, undisturbed):
     assert content(pieces / "two") == undisturbed
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.faults), signal.SIGINT])
 def test_it_goes_on_where_it_was_ended(pieces, model, undisturbed, number):
     folder = pieces / f"ended-{number}"
     command = [

@@ -98,6 +98,7 @@ def test_the_parts_of_killed_workers_are_computed_again(tmp_path, where):
     assert len(list(tmp_path.iterdir())) == 5
 
 
+@pytest.mark.faults
 def test_a_part_that_always_kills_its_worker_is_told_and_costs_no_other(tmp_path):
     found = []
     with open_workers(n=2) as workers, pytest.raises(ExecutorError) as error:

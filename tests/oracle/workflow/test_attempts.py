@@ -170,7 +170,7 @@ def worked_off(workflow):
     return {task.name: task.document for task in workflow.tasks()}
 
 
-@pytest.mark.parametrize("n_deaths", [2, pytest.param(5, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("n_deaths", [1, pytest.param(5, marks=pytest.mark.faults)])
 def test_a_relaxation_that_the_queue_ends_again_and_again_comes_to_its_end(make, n_deaths):
     """Workers die with it, each after a step forward."""
     documents = work_until_done(make(f"queue:MgO:{n_deaths}"))
@@ -211,6 +211,7 @@ def test_a_remedy_that_changes_the_energy_is_followed_by_a_run_with_the_settings
     assert documents[RELAX]["steps"] > 2
 
 
+@pytest.mark.faults
 def test_where_only_the_remedy_converges_its_result_stands_and_says_so(make):
     documents = worked_off(make("smear:MgO"))
     for step in ("relax", "static"):

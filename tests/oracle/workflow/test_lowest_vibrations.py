@@ -140,6 +140,7 @@ def test_molecules_and_a_folder_without_vibrations_have_no_such_tasks(tmp_path):
         Workflow(tmp_path / "a", {**engine, "temperature": 300}).submit("CaO", "b")
 
 
+@pytest.mark.faults
 def test_a_gap_and_vibrations_of_one_phase_do_not_wait_for_each_other(tmp_path):
     """Springs have no bands; the vibrations are known all the same, and retry puts back what failed."""
     made = workflow(tmp_path, quantity="formation_energy + band_gap")

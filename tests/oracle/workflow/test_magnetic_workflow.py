@@ -97,6 +97,7 @@ def test_orders_are_tried_where_moments_change_an_energy():
         assert load_engine(settings).sees_moments == sees, name
 
 
+@pytest.mark.faults
 def test_all_orders_of_a_type_that_a_potential_finds_low_are_computed(make):
     """The potential knows no moments, so it says nothing of the orders of the type that it finds lowest."""
     potential = {"prerelax": "stand_in_calculator:Pairs", "prerelax_window": 0.0}

@@ -277,6 +277,7 @@ def test_a_structure_that_kills_every_worker_is_given_up_and_the_phase_goes_on(m
     assert workflow.collect()[0].value == pytest.approx(4.966, abs=1e-3)
 
 
+@pytest.mark.faults
 def test_another_attempt_at_the_engine_ranks_nothing_again(make, monkeypatch):
     monkeypatch.setenv("STAND_IN_FAULTS", "crash:MgO")
     workflow = make()
@@ -296,6 +297,7 @@ def test_another_attempt_at_the_engine_ranks_nothing_again(make, monkeypatch):
     assert documents(workflow)["MgO/wurtzite/relax"]["state"] == "left_out"
 
 
+@pytest.mark.faults
 def test_a_ranking_that_cannot_be_read_is_told_and_can_be_repeated(make):
     workflow = make()
     workflow.submit("MgO", "a")

@@ -42,6 +42,7 @@ def answer(workflow, intent):
     return outcome, bands
 
 
+@pytest.mark.faults
 def test_a_retry_that_finds_a_lower_structure_computes_its_bands(make, monkeypatch):
     whole, expected = answer(make("whole"), "a")
     lowest, run = expected["lowest"], steps.run_aims

@@ -124,6 +124,7 @@ def test_a_step_at_which_a_living_worker_is_cannot_be_unrun(workflow):
         worker.wait()
 
 
+@pytest.mark.faults
 def test_a_killed_tb_run_is_a_dead_worker_like_any_other(workflow):
     worker = begin(workflow, "run", STAND_IN_FAULTS="hang:MgO:1")
     until(lambda: is_computing(workflow))
@@ -138,6 +139,7 @@ def test_a_killed_tb_run_is_a_dead_worker_like_any_other(workflow):
     assert attempts(workflow) == ["attempt-1", "attempt-2"]
 
 
+@pytest.mark.faults
 def test_an_ended_tb_run_leaves_its_step_to_the_next(workflow):
     worker = begin(workflow, "run", STAND_IN_FAULTS="hang:MgO:1")
     until(lambda: is_computing(workflow))
