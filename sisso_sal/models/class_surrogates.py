@@ -176,7 +176,7 @@ class HitFormulas:
         return about | {
             "n_members": len(self.fitted.models),
             "typical": [
-                _formula_told(self.fitted.models[one.number], one.distance, one.n_members)
+                {"member": one.number} | _formula_told(self.fitted.models[one.number], one.distance, one.n_members)
                 for one in self.fitted.typical(space.rows().features, N_TYPICAL)
             ],
             "recurrence": {"primaries": self.fitted.recurrence()["primaries"]},
