@@ -5,7 +5,7 @@
 It needs ../shared/reference: the table is P1, of Bartel et al., Sci. Adv. 5, eaav0693 (2019). Printed are the replay commands, then
 the table of docs/howto/classes.md: evaluations until N more hits are known, as a mean over the starts. For each rung but the first
 only the hits of the formulas are printed. Without --out all files are in a temporary folder. A FOLDER keeps them, and replays that
-it has are not run again. One replay takes 10 to 20 minutes of CPU.
+it has are not run again. One replay takes about four minutes of CPU.
 """
 
 from __future__ import annotations
