@@ -364,7 +364,9 @@ def _judged(
     """
     told = np.flatnonzero(~np.isnan(mean).any(axis=1))
     if not len(told):
-        raise FitError("fit: needs a sample that some member did not see, found none; try more members")
+        raise FitError(
+            f"fit: needs samples that some member did not see, found none of {n_rows}; add samples or members, or lower dim"
+        )
     labels, weights = prepared.target.astype(np.int64)[told], prepared.weights[told]
     scaling = ClassScaling.fit(mean[told], labels, weights)
     scaled = held_out_scaling(mean[told], labels, weights, consecutive(prepared.groups[told]), seed)

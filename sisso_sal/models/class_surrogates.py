@@ -31,8 +31,8 @@ from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.settings.campaign import CampaignSettings
 
-FEWEST = 4
-"""Labels below which no formula is looked for."""
+MORE_THAN_TERMS = 3
+"""Labels beyond the number of terms below which no formula is looked for: a member needs one less, and leaves one out."""
 
 N_TYPICAL = 3
 
@@ -134,7 +134,7 @@ class HitFormulas:
     ) -> HitFormulas:
         """Learn from labels; see `Surrogate`. A label of a class has no error."""
         groups, self._materials = materials_of(space, rows)
-        self._rate, self._known = BaseRate(labels, FEWEST), space.rows(rows).matrix
+        self._rate, self._known = BaseRate(labels, self.settings["dim"] + MORE_THAN_TERMS), space.rows(rows).matrix
         self._left_out, self.fitted = np.full(len(labels), np.nan), None
         if self._rate.why:
             return self
