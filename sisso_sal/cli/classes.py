@@ -11,7 +11,7 @@ import click
 from sisso_sal.cli.help import panel
 from sisso_sal.cli.options import dumps, quoted_names
 from sisso_sal.cli.terminal import emit, note, show
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import SettingsError, fit_of
 from sisso_sal.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def fit_classes(
 
     read = class_input(table, settings, formula, given, threads)
     start = time.perf_counter()
-    with Progress("screening", silent) as progress:
+    with fit_of(str(table)), Progress("screening", silent) as progress:
         model = find_classes(
             read.parameters, read.training, read.classes, progress, with_subspaces=sisso_output is not None
         )
