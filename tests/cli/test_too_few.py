@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from sisso_sal.cli import cli
-from sisso_sal.errors import FitError, InputError
+from sisso_sal.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,11 @@ def folder(tmp_path_factory):
     frame.assign(y=[2.5] * 8 + [np.nan] * 4).to_csv(path / "flat.csv", index=False)
     frame.assign(y=a, family="x").to_csv(path / "one.csv", index=False)
     frame.assign(y=a, family=["x"] * 9 + ["z"] * 3).to_csv(path / "small.csv", index=False)
+    estimate = (a + 0.1).round(2)
+    estimate[2:5] = np.nan
+    low = frame[["name"]].assign(**{"y (eV)": a, "kind": "x", "y_pbe (eV)": estimate})
+    low.loc[8:, "y (eV)"] = np.nan
+    low.to_csv(path / "low.csv", index=False)
     frame.assign(phase=["u", "u", "v", "v"] + [""] * 8).to_csv(path / "phases.csv", index=False)
     return path
 
@@ -31,6 +36,11 @@ CASES = [
     (("fit", "flat.csv", *QUICK, "--select", "2"), "needs a target that varies, found 2.5 on every sample"),
     (("tune", "flat.csv", "-q"), "needs a target that varies, found 2.5 on every sample"),
     (("discover", "flat.csv", *QUICK), "needs a target that varies, found 2.5 on every sample"),
+    (
+        ("discover", "low.csv", *QUICK, "--target", "y", "--low", "y_pbe"),
+        "needs a feature with a number in every row, found only 'y_pbe (eV)' (gaps in 3 of 12 rows); 'kind' (text), and ids that "
+        "are no formulas of oxides",
+    ),
     (("fit", "one.csv", *QUICK, "--target", "y", "--task", "family"), "needs at least two tasks, found 1"),
     (
         ("fit", "small.csv", *QUICK, "--target", "y", "--task", "family", "--dim", "3"),
@@ -55,7 +65,7 @@ CASES = [
 def test_the_message_begins_with_the_table(folder, monkeypatch, words, told):
     monkeypatch.chdir(folder)
     done = CliRunner().invoke(cli, words)
-    assert isinstance(done.exception, FitError)
+    assert isinstance(done.exception, InputError)
     assert str(done.exception) == f"{words[1]}: {told}"
 
 
