@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.features.typeset import written
-from sisso_sal.models.class_calibration import ClassCalibration, ClassScaling
+from sisso_sal.models.class_calibration import PULL_OF_CHOSEN, ClassCalibration, ClassScaling
 from sisso_sal.models.class_formulas import FIXED
 from sisso_sal.models.class_members import ClassMembers, fit_members, mean_probability
 from sisso_sal.models.class_model import ClassModel
@@ -138,7 +138,8 @@ class HitFormulas:
         self._left_out, self.fitted = np.full(len(labels), np.nan), None
         if self._rate.why:
             return self
-        fitted = fit_members(self.settings, table_of(space, rows, labels), (f"not {self.name}", self.name), progress)
+        classes = f"not {self.name}", self.name
+        fitted = fit_members(self.settings, table_of(space, rows, labels), classes, progress, PULL_OF_CHOSEN)
         if min(n_materials(groups[labels == side]) for side in (0, 1)) < 2:
             # The only material of its kind is in each member: nothing is known of what the members would say without it.
             fitted = replace(fitted, scaling=ClassScaling(1.0, np.zeros(2)))

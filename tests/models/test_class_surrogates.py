@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from sisso_sal.data.table import Table
 from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.models.class_calibration import PULL, PULL_OF_CHOSEN
 from sisso_sal.models.class_members import fit_members
 from sisso_sal.models.class_surrogates import BaseRate, HitForest, HitFormulas, HitLogistic, hit_prediction
 from sisso_sal.models.inputs import table_of
@@ -122,6 +123,17 @@ def test_labels_of_one_kind_tell_nothing(kind, side):
 
 def test_too_few_labels_for_a_formula_say_so():
     assert BaseRate(np.array([0.0, 1.0, 0.0]), 4).why == "3 labels are too few to tell hits apart, 4 are needed"
+
+
+def test_a_campaign_pulls_its_scaling_less_than_a_fit():
+    space, rows = space_of(), np.arange(24)
+    own = fitted(made("sisso"), space, rows).fitted.scaling
+    table, classes = table_of(space, rows, space.labels[rows]), ("other", "metal")
+    less, more = (
+        fit_members(made("sisso").settings, table, classes, pull=pull).scaling for pull in (PULL_OF_CHOSEN, PULL)
+    )
+    assert (own.factor, own.offsets.tolist()) == (less.factor, less.offsets.tolist())
+    assert abs(np.log(own.factor)) > 1.5 * abs(np.log(more.factor)) > 0
 
 
 @pytest.mark.parametrize("dim", [1, 2])
