@@ -4,6 +4,9 @@ Every message names the place, what was needed and what was found, in one line:
 ``candidates.csv: row 17, column 'EA (eV)': needs a number, found 'n/a'``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SissoSalError(Exception):
     """Base of all errors that the program raises on purpose."""
@@ -46,7 +49,7 @@ class ModelFileError(InputError):
 
 
 class FitError(InputError):
-    """The data cannot support the fit that was asked for."""
+    """The data cannot support the fit that was asked for. Where no table is known, the message begins with ``fit:``."""
 
 
 class CampaignError(InputError):
@@ -77,6 +80,27 @@ class UnconfirmedError(OracleError):
 
 class TakenError(OracleError):
     """An intent belongs to another candidate, or it is not known to which: nothing was submitted under it."""
+
+
+@contextmanager
+def fit_of(place: str) -> Iterator[None]:
+    """A `FitError` from within that begins with ``fit:`` begins with this place instead, such as the name of the table.
+
+    Examples
+    --------
+    >>> with fit_of("t.csv"):
+    ...     raise FitError("fit: needs a target that varies, found 1 on every sample")
+    Traceback (most recent call last):
+        ...
+    sisso_sal.errors.FitError: t.csv: needs a target that varies, found 1 on every sample
+    """
+    try:
+        yield
+    except FitError as error:
+        message = str(error)
+        if not message.startswith("fit: "):
+            raise
+        raise FitError(f"{place}: {message.removeprefix('fit: ')}") from error
 
 
 def reason_of(error: BaseException, most: int = 300) -> str:

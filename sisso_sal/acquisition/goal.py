@@ -13,6 +13,7 @@ import numpy as np
 from sisso_sal.errors import SettingsError
 from sisso_sal.protocols.distribution import HIT_BOUND, Distribution
 from sisso_sal.settings import names_classes
+from sisso_sal.system.printable import in_list
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ class Goal:
         low, high = _shortest(self.low), _shortest(self.high)
         percent = f"{Decimal(repr(float(self.share))).scaleb(2):f}%"
         forms = {"below": f"<={high}", "above": f">={low}", "window": f"{low}..{high}"}
-        forms |= {"lowest": f"min {percent}", "highest": f"max {percent}", "classes": f"={_listed(self.classes)}"}
+        forms |= {
+            "lowest": f"min {percent}",
+            "highest": f"max {percent}",
+            "classes": f"={','.join(map(in_list, self.classes))}",
+        }
         return forms.get(self.kind, self.kind)
 
     def in_words(self, target: str, unit: str = "") -> str:
@@ -279,12 +284,6 @@ def _classes_in(text: str) -> tuple[str, ...]:
         needed = "names of classes that differ, with commas between them, such as '=perovskite,ilmenite'"
         raise SettingsError(f"goal: needs {needed}, found '{text.strip()}'")
     return tuple(names)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names as `Goal.parse` reads them: in double quotes where that is needed."""
-    quoted = ['"' + name.replace('"', '""') + '"' if {*name} & {*',"'} else name for name in names]
-    return ",".join(quoted)
 
 
 def _either(names: Sequence[str]) -> str:

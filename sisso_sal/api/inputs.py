@@ -371,6 +371,16 @@ def _made_from_formulas(table: Table, formula: str | None) -> tuple[Table, list[
         made, rejected = featurize_table(table, formula)
     except TableError as error:
         columns = [one for one in left_out if one.kind == "column"]
+        if formula is None and table.partial is not None:
+            gaps = np.isnan(table.partial).sum(axis=0)
+            found = [
+                LeftOut("column", table.header(name), f"gaps in {n} of {table.n_rows} rows")
+                for name, n in zip(table.partial_names, gaps, strict=True)
+            ]
+            raise TableError(
+                f"{table.path}: needs a feature with a number in every row, found only {by_reason([*found, *columns])}, and "
+                "ids that are no formulas of oxides"
+            ) from error
         if formula is not None or not columns:
             raise
         reason = str(error).removeprefix(f"{table.path}: ")

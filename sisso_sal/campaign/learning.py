@@ -26,6 +26,7 @@ from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.campaign.grounds import grounds
 from sisso_sal.campaign.levels import levels_of
 from sisso_sal.campaign.stopping import cost_left
+from sisso_sal.errors import fit_of
 from sisso_sal.ledger.state import Case, State
 from sisso_sal.levels.choice import Calculation, Level, choose_calculations
 from sisso_sal.levels.ladder import Ladder
@@ -165,7 +166,8 @@ def learn(space: Space, settings: CampaignSettings, state: State, batch: int, to
     handover = (state.iterations[-1].model or {}).get("handover") if state.iterations else None
     if isinstance(surrogate, Continues) and handover is not None:
         surrogate.begin_from(handover)
-    surrogate = surrogate.fit(space, np.flatnonzero(known), target[known], errors[known], tools.progress)
+    with fit_of(space.name):
+        surrogate = surrogate.fit(space, np.flatnonzero(known), target[known], errors[known], tools.progress)
     acquisition = _chosen_by(settings, surrogate)
     are_used = "members" in acquisition.uses or isinstance(space, Maximiser)
     prediction = predict_all(surrogate, space, with_members=are_used)

@@ -20,7 +20,7 @@ from sisso_sal.acquisition.goal import Goal
 from sisso_sal.campaign.exclusion import Exclusion
 from sisso_sal.campaign.exclusion import excluded as excluded_by_elements
 from sisso_sal.campaign.marks import EXTRAPOLATING, FAR, marked
-from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.errors import FitError, SettingsError, fit_of
 from sisso_sal.protocols import Described, Progress, Quantity, Space, Surrogate
 from sisso_sal.protocols.cause import counted
 from sisso_sal.settings.campaign import RunSettings
@@ -273,12 +273,10 @@ def _learned(space: Space, goal: str, make_surrogate: Callable[[], Surrogate], p
     if known.sum() < 2:
         raise FitError(f"{space.name}: target '{target.name}': needs two labels or more, found {known.sum()}")
     if not known.all():
-        try:
+        with fit_of(f"{space.name}: target '{target.name}'"):
             surrogate = make_surrogate().fit(
                 space, np.flatnonzero(known), label[known], np.asarray(space.errors)[known], progress
             )
-        except FitError as error:
-            raise FitError(f"{space.name}: target '{target.name}': {error}") from error
         prediction = predict_all(surrogate, space, with_members=False)
         mean[~known], std[~known] = prediction.mean[~known], prediction.std[~known]
         reason[~known] = prediction.reason[~known]

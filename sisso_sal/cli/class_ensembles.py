@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sisso_sal.cli.classes import ClassInput, class_input, model_document, refuse
 from sisso_sal.cli.options import dumps
 from sisso_sal.cli.terminal import emit, note, show
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import SettingsError, fit_of
 from sisso_sal.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def fit_class_members(
     drawn = {"members": members, "dropout": settings.ensemble.dropout, "random_state": settings.seed}
     read = class_input(table, settings, formula, {"criterion": "likelihood"} | given, threads)
     start = time.perf_counter()
-    with Progress("screening", silent) as progress:
+    with fit_of(str(table)), Progress("screening", silent) as progress:
         model = fit_members(read.parameters | drawn, read.training, read.classes, progress)
     seconds = time.perf_counter() - start
     stored = StoredModel(model, read.parameters | drawn, read.target, "")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from sisso_sal.cli.help import panel
-from sisso_sal.cli.options import dumps
+from sisso_sal.cli.options import dumps, quoted_names
 from sisso_sal.cli.terminal import emit, note, show
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import SettingsError, fit_of
 from sisso_sal.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ CLASSES = panel(
         "--boundary", type=click.Choice(["logistic", "svc"]), help="How the boundary is found; logistic by default."
     ),
     click.option("--width", type=float, help="Distance up to which a sample is in a domain; 0.001 by default."),
-    click.option("--convex", metavar="A,B,…", help="Classes with a convex domain; by default all."),
+    click.option(
+        "--convex", metavar="A,B,…", callback=quoted_names, help="Classes with a convex domain; by default all."
+    ),
     click.option("--class-weight", type=click.Choice(["balanced"]), help="Give each class the same weight."),
 )
 
@@ -132,7 +134,8 @@ def class_input(table: Path, settings, formula: str | None, given: dict[str, Any
     parameters = settings.model.estimator_parameters() | CLASS_SETTINGS | FIXED | {"threads": threads}
     parameters |= {name: value for name, value in given.items() if name != "classify"}
     if "convex" in given:
-        parameters["convex"] = _named(given["convex"], names)
+        by_text = {str(name): name for name in names}
+        parameters["convex"] = [by_text.get(text, text) for text in given["convex"]]
     training = table_of(space, known, codes)
     factors = class_factors(parameters["class_weight"], np.array(names), codes.astype(int), training.weights)
     counts = np.bincount(codes.astype(int), minlength=len(names)).tolist()
@@ -160,7 +163,7 @@ def fit_classes(
 
     read = class_input(table, settings, formula, given, threads)
     start = time.perf_counter()
-    with Progress("screening", silent) as progress:
+    with fit_of(str(table)), Progress("screening", silent) as progress:
         model = find_classes(
             read.parameters, read.training, read.classes, progress, with_subspaces=sisso_output is not None
         )
@@ -174,12 +177,6 @@ def fit_classes(
         files = files_of_classes(FitOfClasses(model, read.training, read.parameters, seconds))
         document["sisso_output"] = write_files(sisso_output, files)
     return stored, document | read.remarks | {"seconds": round(seconds, 4)}, read
-
-
-def _named(text: str, names: tuple) -> list:
-    """Classes named in an option."""
-    by_text = {str(name): name for name in names}
-    return [by_text.get(part.strip(), part.strip()) for part in text.split(",")]
 
 
 def classes_document(model, target: str, counts: list) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sisso_sal.cli.options import dumps
 from sisso_sal.cli.terminal import emit, fail, show, width
-from sisso_sal.errors import FitError, InputError, SettingsError
+from sisso_sal.errors import FitError, InputError, SettingsError, fit_of
 from sisso_sal.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def fitted(data, settings, threads: int | None, wanted: FitRequest, *, silent: b
     _check_labels(space, known, settings)
     start = time.perf_counter()
     has_rounds = wanted.selection is not None and wanted.selection.by == "subsets"
-    with Progress("subsets" if has_rounds else "screening", silent) as progress:
+    with fit_of(space.name), Progress("subsets" if has_rounds else "screening", silent) as progress:
         stored, selected = _searched(space, known, settings, threads, wanted, progress)
     seconds = time.perf_counter() - start
     document = _fit_document(stored.model, space, wanted)

@@ -39,11 +39,14 @@ def numbers(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     return found if len(found) > 1 else next(iter(found))
 
 
-def column_names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Names of columns with commas between them; one that has a comma inside stands in quotation marks."""
+def quoted_names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Names from a table, with commas between them; one that has a comma inside stands in double quotes."""
     if value is None:
         return None
-    parts = tuple(part.strip() for part in next(csv.reader([value], skipinitialspace=True)) if part.strip())
+    try:
+        parts = tuple(part.strip() for part in next(csv.reader([value], skipinitialspace=True)) if part.strip())
+    except csv.Error:
+        parts = ()
     if not parts:
         raise click.BadParameter(f"needs names with commas between them, found '{value}'")
     return parts
@@ -119,14 +122,14 @@ FEATURE_COLUMNS = (
     click.option(
         "--columns",
         metavar="A,B,…",
-        callback=column_names,
+        callback=quoted_names,
         shell_complete=known_values.several_columns,
         help="Only these columns as features.",
     ),
     click.option(
         "--drop",
         metavar="A,B,…",
-        callback=column_names,
+        callback=quoted_names,
         shell_complete=known_values.several_columns,
         help="Columns that are not used.",
     ),
@@ -184,8 +187,8 @@ ELEMENTS = panel(
 
 
 def low_columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """As `column_names`; ``none`` is no column."""
-    return () if value == "none" else column_names(ctx, parameter, value)
+    """As `quoted_names`; ``none`` is no column."""
+    return () if value == "none" else quoted_names(ctx, parameter, value)
 
 
 LOW = click.option(

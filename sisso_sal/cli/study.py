@@ -37,7 +37,7 @@ from sisso_sal.cli.options import (
 )
 from sisso_sal.cli.plots import check_plot, plot_options, save_plot
 from sisso_sal.cli.terminal import emit, next_step, note, show, width
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import SettingsError, fit_of
 from sisso_sal.system.progress import Progress
 
 
@@ -342,7 +342,7 @@ def tune(
     parameters = settings.model.estimator_parameters() | settings.ensemble.estimator_parameters()
     parameters["low"] = low_of(settings.ensemble.low, TableSpace(data))
     ensemble = SISSOEnsemble(**parameters, threads=threads, random_state=settings.seed)
-    with at_work(executor, n_workers, threads):
+    with fit_of(str(table)), at_work(executor, n_workers, threads):
         if with_curve:
             show_learning_curve(data, ensemble.recipe(), request, as_json, quiet)
             return

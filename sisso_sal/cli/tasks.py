@@ -14,7 +14,7 @@ from sisso_sal.cli.help import panel
 from sisso_sal.cli.options import at_work, dumps
 from sisso_sal.cli.terminal import emit, fail, note, show, width
 from sisso_sal.data.headers import split_header
-from sisso_sal.errors import SettingsError, TableError
+from sisso_sal.errors import SettingsError, TableError, fit_of
 from sisso_sal.system.progress import Progress
 
 TASKS = panel(
@@ -85,6 +85,7 @@ def fit_tasks(table: Path, targets: tuple[str, ...], settings, formula: str | No
     samples = read_tasks(table, targets, settings, formula, options["task"])
     start = time.perf_counter()
     with (
+        fit_of(str(table)),
         at_work(options["executor"], options["n_workers"], options["threads"]),
         Progress("screening", options["silent"]) as progress,
     ):

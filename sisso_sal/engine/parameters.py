@@ -291,6 +291,19 @@ def _added(numbers: Sequence[int], scores: Sequence[float]) -> Selection:
     return Selection(np.full(len(left), COPY, np.int16), left, left, np.array(scores))
 
 
+class Polished(NamedTuple):
+    """A subspace, and fits in it whose parameters were fitted together.
+
+    - ``subspace``: Selection.
+    - ``fits``: tuple of Fit; best first.
+    - ``made``: tuple of int; numbers of the features that were made for these fits, those of the best fits first.
+    """
+
+    subspace: Selection
+    fits: tuple[Fit, ...]
+    made: tuple[int, ...]
+
+
 def polished(
     space: FeatureSpace,
     problem: Problem,
@@ -301,7 +314,7 @@ def polished(
     centre: bool,
     objective: FitObjective = SQUARES,
     most: float = 1.0,
-) -> tuple[Selection, tuple[Fit, ...]]:
+) -> Polished:
     """The subspace and the fits in it, the best of which have parameters that were fitted together, each with all others.
 
     A feature was fitted to a residual while the other terms were not known yet: only together are they right.
@@ -324,7 +337,7 @@ def polished(
         Largest absolute correlation of two features of a fit.
     """
     if not space.settings.param_operators:
-        return subspace, tuple(fits)
+        return Polished(subspace, tuple(fits), ())
 
     error = partial(error_of, problem, objective)
     out, parts = list(fits), [subspace]
@@ -342,7 +355,38 @@ def polished(
             places = tuple(range(first, first + len(better)))
             out[number] = Fit(places, again.coefficients, again.intercept, again.sse, again.residual)
     total = max(float(problem.weights @ problem.target**2), np.finfo(float).tiny)
-    return Selection.joined(parts), tuple(sorted(out, key=lambda fit: round(error(fit) / total, DIGITS)))
+    ranked = tuple(sorted(out, key=lambda fit: round(error(fit) / total, DIGITS)))
+    made = tuple(place for fit in ranked for place in fit.subset if place >= len(subspace))
+    return Polished(Selection.joined(parts), ranked, made)
+
+
+def closed_to_fits(
+    space: FeatureSpace, problem: Problem, known: Polished, closed: Sequence[int], *, centre: bool, most: float
+) -> list[int]:
+    """Numbers of the features that no further fit has, so that no two of the others are correlated by more than a limit.
+
+    Those whose parameters were fitted together come first, by the rank of their fits, then the others in their order. Each is left
+    out that is too like one before it: mostly that from which a better one was made.
+
+    Parameters
+    ----------
+    space : FeatureSpace
+    problem : Problem
+    known : Polished
+    closed : sequence of int
+        Those that were closed before.
+    centre : bool
+        Whether there is an intercept.
+    most : float
+        Largest absolute correlation.
+    """
+    if not known.made:
+        return list(closed)
+    units = _units(known.subspace.values(space), problem.shares, centre)
+    is_open = np.zeros(len(units), dtype=bool)
+    for place in [*known.made, *np.setdiff1d(np.arange(len(units)), [*known.made, *closed]).tolist()]:
+        is_open[place] = np.abs(units[is_open] @ units[place]).max(initial=0.0) <= most
+    return np.flatnonzero(~is_open).tolist()
 
 
 def _together(space: FeatureSpace, problem: Problem, subspace: Selection, fit: Fit, centre: bool) -> Selection | None:

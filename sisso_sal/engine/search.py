@@ -13,7 +13,7 @@ import numpy as np
 from numba.core.event import Event, Listener, install_listener
 
 from sisso_sal.engine.decorrelated import screen_decorrelated
-from sisso_sal.engine.parameters import polished, with_parameters
+from sisso_sal.engine.parameters import closed_to_fits, polished, with_parameters
 from sisso_sal.engine.plan import SearchSize
 from sisso_sal.engine.problem import SQUARES, FitObjective, Problem
 from sisso_sal.engine.refit import Fit
@@ -49,7 +49,7 @@ class SubspaceFits:
     sizes : list of int
         Features that each dimension added.
     closed : list of int
-        Features of one fit that are too like others of the subspace: no further fit has them.
+        Features that are too like others of the subspace: no further fit has them. See `closed_to_fits`.
     n_subsets, n_singular : int
         Subsets looked at by L0, and those of them that were singular.
     is_complete : bool
@@ -169,18 +169,19 @@ def _regress(space, problems, results, chosen, size: SearchSize, *, centre: bool
         result.n_subsets += subsets.n_subsets
         result.n_singular += subsets.n_singular
         with one_blas_thread():
-            result.subspace, result.fits[-1] = polished(
+            limits = {"centre": centre, "most": size.max_correlation}
+            made = polished(
                 space,
                 problems[number],
                 subspace,
                 subsets.fits,
                 size.n_residual,
-                centre=centre,
                 objective=size.objective,
-                most=size.max_correlation,
+                **limits,
             )
-        if size.max_correlation < 1.0:
-            result.closed += range(len(subspace), len(result.subspace))
+            result.subspace, result.fits[-1] = made.subspace, made.fits
+            if size.max_correlation < 1.0:
+                result.closed = closed_to_fits(space, problems[number], made, result.closed, **limits)
         result.sizes.append(len(result.subspace) - before)
 
 

@@ -42,6 +42,7 @@ from sisso_sal.models.inputs import TrainingTable
 from sisso_sal.models.linear import SISSOModel, build_model
 from sisso_sal.models.records import file_document
 from sisso_sal.protocols import Progress
+from sisso_sal.system.printable import in_list
 
 OVERLAP = "overlap"
 CRITERIA = (ACCURACY, LIKELIHOOD, OVERLAP)
@@ -280,7 +281,8 @@ def criterion_of(settings: Mapping[str, Any], classes: Sequence[Any] | np.ndarra
     if convex is not None:
         known = list(plain_classes(classes))
         if unknown := [name for name in plain_classes(convex) if name not in known]:
-            raise SettingsError(f"convex: needs names of classes ({', '.join(map(str, known))}), found {unknown[0]!r}")
+            names = ", ".join(in_list(str(name)) for name in known)
+            raise SettingsError(f"convex: needs names of classes ({names}), found {unknown[0]!r}")
         convex = tuple(name in plain_classes(convex) for name in known)
         if not any(convex):
             raise SettingsError("convex: needs at least one class, found none")

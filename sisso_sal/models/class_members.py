@@ -14,7 +14,7 @@ from sisso_sal.engine.class_problem import ClassProblem
 from sisso_sal.engine.class_search import search_classes
 from sisso_sal.errors import FitError, SettingsError
 from sisso_sal.models.bootstrap import draw_allowed, draw_counts, leave_each_out
-from sisso_sal.models.class_calibration import ClassCalibration, ClassScaling, held_out_scaling
+from sisso_sal.models.class_calibration import PULL, ClassCalibration, ClassScaling, held_out_scaling
 from sisso_sal.models.class_formulas import (
     class_file_settings,
     class_models,
@@ -307,6 +307,7 @@ def fit_members(
     table: TrainingTable,
     classes: Sequence[Any] | np.ndarray,
     progress: Progress | None = None,
+    pull: float = PULL,
 ) -> ClassMembers:
     """The members of an ensemble, all searched for in one pass over the features for each dimension.
 
@@ -318,6 +319,8 @@ def fit_members(
         With the number of its class as the label of each sample.
     classes : sequence
     progress : callable, optional
+    pull : float
+        Of the scaling towards none, see `ClassScaling.fit`.
 
     Raises
     ------
@@ -346,13 +349,13 @@ def fit_members(
         tuple(name for name, is_allowed in zip(prepared.names, problem.allowed, strict=True) if not is_allowed)
         for problem in problems
     )
-    judged = _judged(prepared, mean, seed, len(table.y))
+    judged = _judged(prepared, mean, seed, len(table.y), pull)
     counts = SearchCounts(len(prepared.order), n_features, rejected, 0, True)
     return ClassMembers(models, names, dropped, table.primaries, counts, *judged)
 
 
 def _judged(
-    prepared: Prepared, mean: np.ndarray, seed: int, n_rows: int
+    prepared: Prepared, mean: np.ndarray, seed: int, n_rows: int, pull: float
 ) -> tuple[ClassScaling, ClassCalibration, ClassCalibration, np.ndarray, np.ndarray]:
     """What the out-of-bag probabilities (n_samples, n_classes), in the order of the problems, say of themselves.
 
@@ -363,10 +366,13 @@ def _judged(
     """
     told = np.flatnonzero(~np.isnan(mean).any(axis=1))
     if not len(told):
-        raise FitError("fit: needs a sample that some member did not see, found none; try more members")
+        raise FitError(
+            f"fit: needs samples that some member did not see, found none of {n_rows}; add samples or members, or lower dim"
+        )
     labels, weights = prepared.target.astype(np.int64)[told], prepared.weights[told]
-    scaling = ClassScaling.fit(mean[told], labels, weights)
-    scaled = held_out_scaling(mean[told], labels, weights, consecutive(prepared.groups[told]), seed)
+    groups = consecutive(prepared.groups[told])
+    scaling = ClassScaling.fit(mean[told], labels, weights, groups, pull)
+    scaled = held_out_scaling(mean[told], labels, weights, groups, seed, pull)
     out = np.full((n_rows, mean.shape[1]), np.nan)
     out[prepared.order[told]] = scaled
     raw, calibration = ClassCalibration.of(mean[told], labels), ClassCalibration.of(scaled, labels)

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sisso_sal.data.neighbours import relative_distance
 from sisso_sal.features.typeset import written
-from sisso_sal.models.class_calibration import ClassCalibration, ClassScaling
+from sisso_sal.models.class_calibration import PULL_OF_CHOSEN, ClassCalibration, ClassScaling
 from sisso_sal.models.class_formulas import FIXED
 from sisso_sal.models.class_members import ClassMembers, fit_members, mean_probability
 from sisso_sal.models.class_model import ClassModel
@@ -31,8 +31,8 @@ from sisso_sal.protocols import Prediction, Progress, Space
 from sisso_sal.protocols.distribution import Distribution
 from sisso_sal.settings.campaign import CampaignSettings
 
-FEWEST = 4
-"""Labels below which no formula is looked for."""
+MORE_THAN_TERMS = 3
+"""Labels beyond the number of terms below which no formula is looked for: a member needs one less, and leaves one out."""
 
 N_TYPICAL = 3
 
@@ -134,11 +134,12 @@ class HitFormulas:
     ) -> HitFormulas:
         """Learn from labels; see `Surrogate`. A label of a class has no error."""
         groups, self._materials = materials_of(space, rows)
-        self._rate, self._known = BaseRate(labels, FEWEST), space.rows(rows).matrix
+        self._rate, self._known = BaseRate(labels, self.settings["dim"] + MORE_THAN_TERMS), space.rows(rows).matrix
         self._left_out, self.fitted = np.full(len(labels), np.nan), None
         if self._rate.why:
             return self
-        fitted = fit_members(self.settings, table_of(space, rows, labels), (f"not {self.name}", self.name), progress)
+        classes = f"not {self.name}", self.name
+        fitted = fit_members(self.settings, table_of(space, rows, labels), classes, progress, PULL_OF_CHOSEN)
         if min(n_materials(groups[labels == side]) for side in (0, 1)) < 2:
             # The only material of its kind is in each member: nothing is known of what the members would say without it.
             fitted = replace(fitted, scaling=ClassScaling(1.0, np.zeros(2)))
@@ -176,7 +177,7 @@ class HitFormulas:
         return about | {
             "n_members": len(self.fitted.models),
             "typical": [
-                _formula_told(self.fitted.models[one.number], one.distance, one.n_members)
+                {"member": one.number} | _formula_told(self.fitted.models[one.number], one.distance, one.n_members)
                 for one in self.fitted.typical(space.rows().features, N_TYPICAL)
             ],
             "recurrence": {"primaries": self.fitted.recurrence()["primaries"]},

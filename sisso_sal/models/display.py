@@ -64,8 +64,21 @@ def formula_html(model: SISSOModel, target: str, target_unit: str = "") -> str:
     link = model.link
     head = mathml_symbol(target) if link.is_identity else f"<mtext>{escape(link.phrase(quoted(target)))}</mtext>"
     unit = parse_unit(target_unit) if link.is_identity else Dimension()
+    return _linear_html(model, head, unit, model.coefficient_dimensions(target_unit))
+
+
+_ODDS = "<mfrac><mi>p</mi><mrow><mn>1</mn><mo>−</mo><mi>p</mi></mrow></mfrac>"
+_LOG_ODDS = f'<mstyle displaystyle="true"><mi>ln</mi><mspace width="0.17em"/>{_ODDS}</mstyle>'
+
+
+def log_odds_html(model: SISSOModel) -> str:
+    """A formula of the log-odds of a class, of which p is the probability, like `formula_html`."""
+    return _linear_html(model, _LOG_ODDS, Dimension(), model.coefficient_dimensions(""))
+
+
+def _linear_html(model: SISSOModel, head: str, unit: Dimension, dimensions: Sequence[Dimension]) -> str:
     lines = [f"<math>{head}</math> = {_quantity(model.intercept, unit)}"]
-    for term, dimension in zip(model.terms, model.coefficient_dimensions(target_unit), strict=True):
+    for term, dimension in zip(model.terms, dimensions, strict=True):
         sign = "−" if term.coefficient < 0 else "+"
         lines.append(
             f"{sign} {_quantity(abs(term.coefficient), dimension)} · {descriptor_html(term.expression, factor=True)}"

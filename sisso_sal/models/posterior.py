@@ -189,7 +189,11 @@ def log_evidence(gains: np.ndarray, n_terms: int, n: float, n_features: int) -> 
     --------
     >>> log_evidence(np.array([0.0, 0.5, 0.99]), 1, 50.0, 1000).round(1)
     array([ -8.9,   7.8, 101.7])
+    >>> log_evidence(np.zeros(0), 3, 50.0, 1)
+    array([], dtype=float64)
     """
+    if n_terms > n_features:  # there are no such models
+        return np.zeros(0)
     freedom = max(n - 1.0 - n_terms, 0.0)
     chances = lgamma(n_features + 1) - lgamma(n_features - n_terms + 1) - lgamma(n_terms + 1)
     return -0.5 * freedom * np.log(_unexplained(gains)) - 0.5 * n_terms * np.log(n) - chances

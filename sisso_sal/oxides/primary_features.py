@@ -300,6 +300,7 @@ def featurize_table(table: "Table", formula: str | None = None) -> "tuple[Table,
         feature_units=tuple(unit for _, unit in split),
         features=features.to_numpy(),
         target=None if table.target is None else np.asarray(table.target)[kept],
+        partial=None if table.partial is None else table.partial[kept],
         text={name: tuple(cells[i] for i in kept) for name, cells in table.text.items()},
         headers={**table.headers, **dict(zip((name for name, _ in split), features.columns, strict=True))},
     )

@@ -26,8 +26,9 @@ from sisso_sal.errors import CampaignError, DocumentError, InputError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.state import Event, Iteration, State
 from sisso_sal.ledger.store import read_ledger
+from sisso_sal.models.class_members import ClassMembers
 from sisso_sal.models.ensemble_model import EnsembleModel
-from sisso_sal.models.files import read_model
+from sisso_sal.models.files import read_any_model, read_model
 from sisso_sal.models.linear import SISSOModel
 from sisso_sal.models.posterior import Certainty
 from sisso_sal.models.recalibration import Recalibration
@@ -78,6 +79,8 @@ class RunView:
     ensemble : EnsembleLike or None
         Read from a run it has its formulas and calibration, not the correction: predictions are in `table`. None where the
         surrogate has no formulas.
+    log_odds : tuple of SISSOModel
+        Of a run over classes: the log-odds of each formula of the ensemble.
     columns : mapping of str to ndarray (n_materials,)
         Primary features of all materials, by name and in the order of names.
     units : mapping of str to str
@@ -123,6 +126,7 @@ class RunView:
     iteration: Iteration | None = None
     path: Path | None = None
     guessed: Mapping[str, np.ndarray] = field(default_factory=dict)
+    log_odds: tuple[SISSOModel, ...] = ()
 
     @classmethod
     def read(cls, run: str | os.PathLike[str], iteration: int | None = None) -> RunView:
@@ -162,22 +166,11 @@ class RunView:
                 f"{folder / 'predictions.csv'}: needs candidates of {run / CANDIDATES}, found {error}"
             ) from error
         columns, units = _features(candidates.iloc[rows], settings.get("id"), target)
-        ensemble = _formulas(folder / "model.json") if has_members(summary) else None
+        ensemble, log_odds = _formulas(folder / "model.json", summary)
         guessed = _guessed(folder / LEVELS, table["id"].to_numpy(dtype=object))
+        name = run.resolve().name
         return cls(
-            run.resolve().name,
-            target,
-            unit,
-            ensemble,
-            columns,
-            units,
-            table,
-            summary,
-            state,
-            events,
-            chosen,
-            run,
-            guessed,
+            name, target, unit, ensemble, columns, units, table, summary, state, events, chosen, run, guessed, log_odds
         )
 
     @classmethod
@@ -351,12 +344,19 @@ def has_members(summary: Mapping[str, Any]) -> bool:
     return any("member" in row for row in summary.get("typical") or ())
 
 
-def _formulas(path: Path) -> EnsembleModel:
-    """The ensemble in a model file."""
+def _formulas(path: Path, summary: Mapping[str, Any]) -> tuple[EnsembleModel | None, tuple[SISSOModel, ...]]:
+    """The ensemble in a model file, or the log-odds of one of classes; neither where the summary names no members of it."""
+    if not has_members(summary):
+        return None, ()
+    if wanted_classes(summary):
+        of_classes = read_any_model(path).model
+        if not isinstance(of_classes, ClassMembers):
+            raise CampaignError(f"{path}: needs an ensemble of classifiers, found another model")
+        return None, tuple(model.lanes[0] for model in of_classes.models)
     model = read_model(path, formulas_only=True).model
     if not isinstance(model, EnsembleModel):
         raise CampaignError(f"{path}: needs an ensemble, found a single model")
-    return model
+    return model, ()
 
 
 def _features(

@@ -20,3 +20,14 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def in_list(name: str) -> str:
+    """A name as it stands in a list with commas between names: in double quotes where it has a comma or a double quote.
+
+    Examples
+    --------
+    >>> print(",".join(map(in_list, ("rock salt", "ABO3, cubic"))))
+    rock salt,"ABO3, cubic"
+    """
+    return '"' + name.replace('"', '""') + '"' if {*name} & {*',"'} else name

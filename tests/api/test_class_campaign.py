@@ -1,15 +1,17 @@
 """Campaigns over classes: labels are text in the ledger, the lookup, the command and what people hand in."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sisso_sal import Campaign
+from sisso_sal import Campaign, load_model
 from sisso_sal.errors import CampaignError, InputError, SettingsError, TableError
 from sisso_sal.ledger.fold import fold
 from sisso_sal.ledger.store import read_ledger
+from sisso_sal.models.display import descriptor_html, number_html
 from sisso_sal.report.figures.course import course
 from sisso_sal.report.figures.out_of_bag import out_of_bag, reliability_of_hits
 from sisso_sal.report.figures.saved import save_figures
@@ -205,6 +207,29 @@ def test_the_report_speaks_of_classes_and_probabilities(table, tmp_path):
     assert course(view).best.tolist() == [hits[-1]] * 20
     assert report_html(view).count("<h1>phase cubic or rock salt</h1>") == 1
     assert set(filter(None, view.known_as)) <= {"cubic", "hexagonal", "rock salt"}
+
+
+def test_the_report_typesets_the_log_odds_of_the_members(table, tmp_path):
+    """Numbers of each formula on the page are those of its member in the model file; ln(p/(1-p)) is what it says of rows."""
+    pytest.importorskip("plotly")
+    summary = Campaign(table, goal="=cubic", out=tmp_path / "run", **FORMULAS).step()
+    view = RunView.read(tmp_path / "run")
+    page = report_html(view)
+    boxes = re.findall(r'<article class="formula-box".*?</article>', page, flags=re.DOTALL)
+    assert len(boxes) == len(summary["typical"]) > 0
+    members = load_model(tmp_path / "run" / "iter-0001" / "model.json")[0].members_
+    for row, box in zip(summary["typical"], boxes, strict=True):
+        assert "<pre>" not in box
+        assert '<mi>ln</mi><mspace width="0.17em"/>' in box
+        assert "<mfrac><mi>p</mi><mrow><mn>1</mn><mo>−</mo><mi>p</mi></mrow></mfrac>" in box
+        (lane,) = members[row["member"]].lanes
+        coefficients = [term.coefficient for term in lane.terms]
+        told = re.findall(r'<span class="number">(.*?)(?:\u00a0.*?)?</span>', box)
+        assert told == [number_html(lane.intercept), *(number_html(abs(value)) for value in coefficients)]
+        assert [descriptor_html(term.expression, factor=True) in box for term in lane.terms] == [True] * lane.dimension
+        assert "Descriptors and their ranges in training" in box
+        said = members[row["member"]].probability(view.columns)[:, 1]
+        assert np.log(said / (1 - said)) == pytest.approx(lane.predict(view.columns)[0])
 
 
 def test_columns_are_found_by_the_class_and_else_asked_for(table, tmp_path):

@@ -1,5 +1,6 @@
 """Units of a table from its headers: what is noted, what is refused, and that the formulas have them."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -93,3 +94,12 @@ def test_units_in_other_forms_exclude_the_same_formulas():
     expected = counts("a (eV)", "b (eV)", "r (AA)")
     assert counts("a [eV]", "b, eV", "r/Å") == expected
     assert counts("a", "b", "r") != expected
+
+
+def test_gaps_of_a_lower_level_stay_with_their_rows_where_features_are_made_from_formulas():
+    frame = pd.DataFrame({"formula": ["MgO", "Qq3", "CaO", "TiO2", "ZnO"], "gap (eV)": [7.8, 1.0, 7.0, 3.0, None]})
+    frame["gap_pbe (eV)"] = [4.7, 9.9, None, 1.9, 0.8]
+    settings = CampaignSettings.model_validate({"target": "gap", "ensemble": {"low": ("gap_pbe",)}})
+    table = read_candidates(frame, settings, with_gaps=True)
+    assert table.ids == ("MgO", "CaO", "TiO2", "ZnO")
+    assert table.to_frame()["gap_pbe (eV)"].tolist() == pytest.approx([4.7, np.nan, 1.9, 0.8], nan_ok=True)

@@ -99,6 +99,36 @@ def test_whole_numbers_are_classes_where_that_is_asked_for(folder):
     assert sum(map(sum, document["models"][0]["confusion"])) == pytest.approx(58)
 
 
+def test_a_class_whose_name_has_a_comma_gets_a_domain(folder):
+    """A name in double quotes is one name, as in --columns; only it has a domain, so nothing else counts as inside."""
+    names = {"metal": "cubic, metal", "insulator": 'the "other"'}
+    frame = pd.read_csv(folder / "table.csv")
+    frame.assign(phase=frame["phase"].replace(names)).to_csv(folder / "commas.csv", index=False)
+    fit = ("fit", "commas.csv", "--target", "phase", *SMALL, "--criterion", "overlap", "--rung", "0", "--dim", "1")
+    call(*fit, "--convex", '"cubic, metal"', "--out", "commas.json", "-q", folder=folder)
+    fitted = load_model(folder / "commas.json")[0]
+    assert fitted.convex == ["cubic, metal"]
+    assert (
+        fitted.model_.overlap
+        == SISSOClassifier(rung=0, dim=1, n_sis=5, criterion="overlap", convex=["cubic, metal"], threads=1)
+        .fit(*known_rows(folder / "commas.csv"))
+        .model_.overlap
+    )
+    both = call(*fit, "--convex", '"the ""other""", "cubic, metal"', "--json", folder=folder).stdout
+    assert strict(both)["models"] == strict(call(*fit, "--json", folder=folder).stdout)["models"]
+    assert refused(*fit, "--convex", "cubic, metal", folder=folder) == (
+        'error: convex: needs names of classes ("cubic, metal", "the ""other"""), found \'cubic\''
+    )
+    wrong = refused(*fit, "--convex", "cubic\rmetal", folder=folder)
+    assert wrong == "error: Invalid value for '--convex': needs names with commas between them, found 'cubic\\rmetal'"
+
+
+def known_rows(path):
+    """Features and classes of the rows that have all of them."""
+    frame = pd.read_csv(path).dropna()
+    return frame[["a (eV)", "b (eV)", "c"]], frame["phase"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -695,7 +695,7 @@ def test_labels_that_are_all_equal_are_told_by_fit_and_discover(tmp_path):
     frame.to_csv(tmp_path / "equal.csv", index=False)
     for command in ("fit", "discover"):
         line = refused(command, "equal.csv", *QUICK, folder=tmp_path)
-        assert line == "error: fit: needs a target that varies, found 2.5 on every sample"
+        assert line == "error: equal.csv: needs a target that varies, found 2.5 on every sample"
 
 
 OUTSIDE = (

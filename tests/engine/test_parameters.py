@@ -164,7 +164,7 @@ def test_without_parameters_nothing_changes():
     chosen, _ = screen(space, [step], 4)
     assert with_parameters(space, [step], chosen, 4, centre=True)[0] is chosen[0]
     fits = (refit(chosen[0].values(space), problem, [0], True),)
-    assert polished(space, problem, chosen[0], fits, 1, centre=True) == (chosen[0], fits)
+    assert polished(space, problem, chosen[0], fits, 1, centre=True) == (chosen[0], fits, ())
     cost = search_cost(space, [problem], SearchSize(dim=1, n_sis=4), 1)
     assert "parameters" not in cost.what
 
@@ -238,3 +238,36 @@ def test_an_exponential_of_minus_gets_a_scale_too():
     assert best.shape == "add(a,exp[](b))"
     assert own_parameters(best.operands[1]) == pytest.approx([-1.7, 0.2], abs=1e-3)
     assert Selection.empty().by_origin(space)[0].left.size == 0
+
+
+LIMIT = 0.99
+
+
+def planted(seed):
+    """A space and a problem: an exponential, a sine and a line, with a little noise."""
+    space = a_space(60, seed, operators=("mult", "div"), rung=1, param_operators=("exp", "sin"))
+    a, b, c = space.values[:3]
+    rng = np.random.default_rng(100 + seed)
+    target = 2 * np.exp(-0.9 * a) + 0.8 * np.sin(3 * b + 0.4) + 0.3 * c + 0.01 * rng.normal(size=60)
+    return space, a_problem(space, target)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_terms_that_were_fitted_together_are_extended_within_the_largest_correlation(seed):
+    """No two features that a fit may have are more alike than the limit, and the best pair is among them with each third one."""
+    options = {"n_sis": 6, "n_residual": 3, "max_correlation": LIMIT}
+    space, problem = planted(seed)
+    (two,), _ = search(space, [problem], SearchSize(dim=2, **options))
+    rows, pair = two.subspace.values(space), two.fits[1][0].subset
+    is_open = np.ones(len(rows), bool)
+    is_open[two.closed] = False
+    alike = np.abs(np.corrcoef(rows[is_open])) - np.eye(is_open.sum())
+    assert alike.max() <= LIMIT + 1e-12
+    assert min(pair) >= len(rows) - 3 * 2  # behind what the screening and the shapes gave: it was fitted together
+    assert is_open[list(pair)].all()
+    space, problem = planted(seed)
+    (three,), _ = search(space, [problem], SearchSize(dim=3, **options))
+    rows = three.subspace.values(space)
+    thirds = [*np.flatnonzero(is_open), *range(len(is_open), len(rows) - 3 * 3)]
+    fits = [refit(rows[[*pair, third]], problem, range(3), True) for third in thirds if third not in pair]
+    assert three.fits[2][0].sse <= min(fit.sse for fit in fits if fit is not None) * (1 + 1e-9)

@@ -11,7 +11,7 @@ from compiled import needs_compiled
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sisso_sal.errors import FitError, ModelFileError, SettingsError
-from sisso_sal.models.class_calibration import ClassCalibration, ClassScaling
+from sisso_sal.models.class_calibration import PULL, ClassCalibration, ClassScaling
 from sisso_sal.models.class_ensemble import SISSOClassifierEnsemble
 from sisso_sal.models.files import load_model, model_document, read_model, save_model
 
@@ -81,9 +81,50 @@ def test_overconfident_probabilities_are_told_and_mended():
     odds = (truth / (1 - truth)) ** 3
     claimed = np.column_stack([1 / (1 + odds), odds / (1 + odds)])
     assert not ClassCalibration.of(claimed, labels).is_believable
-    scaling = ClassScaling.fit(claimed, labels, np.ones(4000))
+    scaling = ClassScaling.fit(claimed, labels, np.ones(4000), np.arange(4000))
     assert scaling.factor == pytest.approx(1 / 3, rel=0.15)
     assert ClassCalibration.of(scaling.applied(claimed), labels).is_believable
+
+
+def scaled_by(claimed, labels, groups=None):
+    n = len(labels)
+    return ClassScaling.fit(claimed, labels, np.ones(n), np.arange(n) if groups is None else groups)
+
+
+@pytest.mark.parametrize("n", [10, 30, 100])
+def test_few_materials_scale_little(n):
+    """The least of loss plus pull is at most the loss without scaling, which bounds factor and offsets."""
+    yes = np.linspace(0.1, 0.9, n)
+    claimed, labels = np.column_stack([1 - yes, yes]), (yes > 0.5).astype(int)  # sure that a larger factor is better
+    loss = -np.log(claimed[np.arange(n), labels]).mean()
+    scaling = scaled_by(claimed, labels)
+    assert scaling.factor > 1.0
+    assert np.log(scaling.factor) ** 2 + (scaling.offsets**2).sum() <= 2 * n * loss / PULL
+    assert scaled_by(claimed[::2], labels[::2]).factor < scaling.factor
+
+
+def test_a_scaling_of_few_labels_costs_calibrated_probabilities_little():
+    """What it costs on average is exact, since the labels are drawn from the probabilities: a pull of 1 costs 0.026."""
+    rng = np.random.default_rng(6)
+    extra = []
+    for _ in range(60):
+        yes = rng.beta(0.8, 0.8, 30).clip(0.02, 0.98)
+        claimed = np.column_stack([1 - yes, yes])
+        scaled = scaled_by(claimed, (rng.uniform(size=30) < yes).astype(int)).applied(claimed)
+        extra.append((claimed * np.log(claimed / scaled)).sum(axis=1).mean())
+    assert np.mean(extra) < 0.007
+
+
+def test_rows_of_one_material_count_once():
+    rng = np.random.default_rng(7)
+    yes = rng.uniform(0.1, 0.9, 25)
+    claimed, labels = np.column_stack([1 - yes, yes]), rng.integers(0, 2, 25)
+    one, three = (
+        scaled_by(claimed, labels),
+        scaled_by(*(np.repeat(x, 3, axis=0) for x in (claimed, labels, np.arange(25)))),
+    )
+    assert three.factor == pytest.approx(one.factor, rel=1e-4)
+    assert three.offsets == pytest.approx(one.offsets, abs=1e-4)
 
 
 def test_the_scores_are_those_of_their_definitions():

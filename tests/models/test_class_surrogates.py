@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from sisso_sal.data.table import Table
-from sisso_sal.errors import SettingsError
+from sisso_sal.errors import FitError, SettingsError
+from sisso_sal.models.class_calibration import PULL, PULL_OF_CHOSEN
+from sisso_sal.models.class_members import fit_members
 from sisso_sal.models.class_surrogates import BaseRate, HitForest, HitFormulas, HitLogistic, hit_prediction
+from sisso_sal.models.inputs import table_of
 from sisso_sal.models.registry import make_surrogate
 from sisso_sal.protocols import HasOutOfBag, MayTellNothing, Surrogate
 from sisso_sal.protocols.distribution import HIT_BOUND
@@ -120,6 +123,31 @@ def test_labels_of_one_kind_tell_nothing(kind, side):
 
 def test_too_few_labels_for_a_formula_say_so():
     assert BaseRate(np.array([0.0, 1.0, 0.0]), 4).why == "3 labels are too few to tell hits apart, 4 are needed"
+
+
+def test_a_campaign_pulls_its_scaling_less_than_a_fit():
+    space, rows = space_of(), np.arange(24)
+    own = fitted(made("sisso"), space, rows).fitted.scaling
+    table, classes = table_of(space, rows, space.labels[rows]), ("other", "metal")
+    less, more = (
+        fit_members(made("sisso").settings, table, classes, pull=pull).scaling for pull in (PULL_OF_CHOSEN, PULL)
+    )
+    assert (own.factor, own.offsets.tolist()) == (less.factor, less.offsets.tolist())
+    assert abs(np.log(own.factor)) > 1.5 * abs(np.log(more.factor)) > 0
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_as_many_labels_are_needed_as_leave_one_to_each_member(dim):
+    """With one label less no member could leave any out, and the fit would be refused."""
+    space = space_of()
+    hits, others = np.flatnonzero(space.labels == 1), np.flatnonzero(space.labels == 0)
+    rows = np.sort(np.concatenate([hits[:2], others[: dim + 1]]))
+    fewer = np.sort(np.concatenate([hits[:2], others[:dim]]))
+    assert not fitted(made("sisso", dim=dim), space, rows).untold
+    told = fitted(made("sisso", dim=dim), space, fewer).untold
+    assert told == f"{dim + 2} labels are too few to tell hits apart, {dim + 3} are needed"
+    with pytest.raises(FitError, match=f"needs samples that some member did not see, found none of {dim + 2}"):
+        fit_members(made("sisso", dim=dim).settings, table_of(space, fewer, space.labels[fewer]), ("other", "metal"))
 
 
 def test_the_only_hit_does_not_make_all_others_impossible():

@@ -271,3 +271,13 @@ def test_scores_change_no_prediction(monkeypatch):
 def test_a_number_of_scores_below_zero_is_refused():
     with pytest.raises(SettingsError, match="n_scored: needs a number >= 0, found -1"):
         SearchSettings(n_scored=-1)
+
+
+def test_more_terms_than_there_are_features_change_nothing():
+    """Of one feature there are models of one term alone, whatever number was asked for."""
+    x = np.random.default_rng(4).uniform(1, 2, (20, 1))
+    y = x[:, 0] + np.random.default_rng(5).normal(0, 0.3, 20)
+    options = {"rung": 0, "members": 4, "adapt": False, "correction": "none", "threads": 1}
+    one, three = (SISSOEnsemble(dim=dim, **options).fit(x, y).model_.certain for dim in (1, 3))
+    assert one.primaries == three.primaries
+    assert 0.5 < one.primaries["x0"] < 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,8 @@ from sisso_sal.campaign.status import status_document
 from sisso_sal.errors import InputError, reason_of
 from sisso_sal.features.expression import Expression
 from sisso_sal.ledger.lock import noted_driver
-from sisso_sal.models.display import descriptor_html, formula_html, unit_html
+from sisso_sal.models.display import descriptor_html, formula_html, log_odds_html, unit_html
+from sisso_sal.models.linear import SISSOModel
 from sisso_sal.report.chemistry import are_formulas, named
 from sisso_sal.report.figures import interactive
 from sisso_sal.report.figures.course import course
@@ -32,7 +33,7 @@ from sisso_sal.report.figures.out_of_bag import (
 from sisso_sal.report.page.glossary import features_told
 from sisso_sal.report.page.materials import cell_of, links
 from sisso_sal.report.page.sections import decimals_of, described, filters
-from sisso_sal.report.run_view import EnsembleLike, RunView
+from sisso_sal.report.run_view import RunView
 from sisso_sal.system.documents import steering_escaped
 from sisso_sal.system.extras import require
 from sisso_sal.system.printable import printable
@@ -263,16 +264,17 @@ def _unit_of(expression: Expression) -> str:
 
 
 def _typical(view: RunView, parts: Parts) -> list[dict[str, Any]]:
-    """The typical formulas; typeset where the ensemble is there, else as the surrogate wrote them."""
+    """The typical formulas; typeset where the formulas are there, else as the surrogate wrote them."""
     rows = view.summary.get("typical") or []
-    if (ensemble := view.ensemble) is not None:
-        made = [parts.made(f"formula {n}", partial(_typeset, view, ensemble, row)) for n, row in enumerate(rows, 1)]
+    if view.log_odds or view.ensemble is not None:
+        made = [parts.made(f"formula {n}", partial(_typeset, view, row)) for n, row in enumerate(rows, 1)]
         return [formula for one in made for formula in one]
     return [{**row, "html": None, "terms": []} for row in rows if row.get("equation")]
 
 
-def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> dict[str, Any]:
-    model = ensemble.members[row["member"]]
+def _typeset(view: RunView, row: Mapping[str, Any]) -> dict[str, Any]:
+    members: Sequence[SISSOModel] = view.log_odds if view.ensemble is None else view.ensemble.members
+    model = members[row["member"]]
     terms = [
         {
             "html": descriptor_html(term.expression), "unit": _unit_of(term.expression), "low": term.low, "high": term.high,
@@ -280,7 +282,8 @@ def _typeset(view: RunView, ensemble: EnsembleLike, row: Mapping[str, Any]) -> d
         }
         for term in model.terms
     ]  # fmt: skip
-    return {**row, "html": formula_html(model, view.target, view.unit), "terms": terms}
+    html = log_odds_html(model) if view.log_odds else formula_html(model, view.target, view.unit)
+    return {**row, "html": html, "terms": terms}
 
 
 def _certain(view: RunView) -> dict[str, Any] | None:
