@@ -1,6 +1,7 @@
 """The limits of size and order hold over the package, and the program that measures them sees what it is to see."""
 
 import doctest
+from collections import Counter
 
 import pytest
 from programs import ROOT, program
@@ -48,6 +49,12 @@ def written(folder, **more):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return house.read(folder)
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Two of one name cannot be imported together."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_imports_count_wherever_they_stand(tmp_path):

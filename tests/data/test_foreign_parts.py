@@ -163,7 +163,7 @@ def test_classes_are_the_groups_in_their_order(tmp_path):
 
 def test_some_classes_have_a_domain_and_three_may_be(tmp_path):
     source = read_foreign(two_classes(tmp_path, "isconvex=(0,1,1)\nwidth=1d-2\n", sizes="(5,7,9)"))
-    assert source.options["convex"] == "class2,class3"
+    assert source.options["convex"] == ("class2", "class3")
     assert source.options["width"] == 0.01
     assert [row[1] for row in source.rows] == ["class1"] * 5 + ["class2"] * 7 + ["class3"] * 9
 
@@ -178,7 +178,7 @@ def test_classes_of_one_of_several_tasks(tmp_path):
         read_foreign(folder)
     source = read_foreign(folder, "2")
     assert [row[1] for row in source.rows] == ["class1"] * 3 + ["class2"] * 6
-    assert source.options["convex"] == "class1"
+    assert source.options["convex"] == ("class1",)
 
 
 @settings(max_examples=examples_of(40))

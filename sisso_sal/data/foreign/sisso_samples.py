@@ -177,7 +177,7 @@ def set_classes(said: Translation, parts: SampleParts) -> None:
     if not convex:
         raise InputError(f"{said.path}: {name}: needs at least one class with a convex domain, found {shown(text)}")
     if len(convex) < len(flags):
-        said.option("convex", ",".join(convex), told)
+        said.option("convex", tuple(convex), told)
     elif text is not None:
         said.mapped.append((told, "as always: every class has a convex domain"))
     name, text = said.take("bwidth", "width")

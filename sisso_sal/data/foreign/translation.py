@@ -17,6 +17,7 @@ from sisso_sal.data.headers import split_header
 from sisso_sal.data.spreadsheet import cell_of
 from sisso_sal.errors import InputError
 from sisso_sal.system.documents import LARGE, read_bytes
+from sisso_sal.system.printable import in_list
 
 LARGEST_DIM = 6
 MOST_MODELS = 10
@@ -92,15 +93,16 @@ class ForeignInput:
 
 
 def argument(option: str, value: Any) -> str:
-    """An option as it is given to a command; a flag has no value.
+    """An option as it is given to a command; a flag has no value, and commas stand between several names.
 
     Examples
     --------
-    >>> argument("same_sign", True), argument("task", "my family")
-    ('--same-sign', "--task 'my family'")
+    >>> argument("same_sign", True), argument("task", "my family"), argument("convex", ("a", "b"))
+    ('--same-sign', "--task 'my family'", '--convex a,b')
     """
     name = f"--{option.replace('_', '-')}"
-    return name if value is True else f"{name} {shlex.quote(str(value))}"
+    text = ",".join(map(in_list, value)) if isinstance(value, tuple) else str(value)
+    return name if value is True else f"{name} {shlex.quote(text)}"
 
 
 def of_dimensions(sizes: Sequence[int], dim: int) -> int | tuple[int, ...]:
