@@ -39,7 +39,7 @@ discover: $(VENV)/.core  ## learn from data/oxides.csv and propose what to compu
 	$(BIN)/sisso-sal discover data/oxides.csv
 
 # With STRICT_WARNINGS=1 a warning of any package is an error. Examples of hypothesis are the same in every run.
-test: $(VENV)/.dev  ## the test suite: about seven minutes on two cores
+test: $(VENV)/.dev  ## the test suite: about six minutes on two cores
 	$(BIN)/python -m pytest $(SUITE)
 
 test-python:  ## the test suite with another Python in an environment of its own: make test-python PYTHON=python3.13
