@@ -49,8 +49,9 @@ def test_the_chances_after_a_look_are_in_the_mean_those_before(centre, scale, sh
     told = Distribution(np.array([centre]), np.array([scale]))
     chances, weights = chances_after(told, np.array([share * scale]), GOAL)
     assert weights.sum() == pytest.approx(1.0)
-    # A quadrature of nine results is rough where the chance becomes a step.
-    assert weights @ chances[:, 0] == pytest.approx(told.probability(high=0.0)[0], abs=0.12 if share > 0.9 else 0.02)
+    # Where the chance becomes a step, that beside the middle one of nine results counts half of its weight too much or too little.
+    rough = 0.5 * weights.max() if share > 0.9 else 0.0
+    assert weights @ chances[:, 0] == pytest.approx(told.probability(high=0.0)[0], abs=0.02 + rough)
 
 
 def test_a_look_that_tells_nothing_is_worse_than_none_and_one_that_tells_more_is_better():
