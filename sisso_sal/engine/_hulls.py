@@ -136,14 +136,14 @@ def _upper(n_lower, n, t):
 
 @njit(**INNER_VIEWS)
 def _beyond(px, py, a, b):
-    """How far a point lies to the left of the line from a to b, times the length of a to b, which is also returned, squared."""
+    """Distance of a point to the left of the line from a to b, times the length from a to b; and the square of this length."""
     vx, vy = b[0] - a[0], b[1] - a[1]
     return vx * (py - a[1]) - vy * (px - a[0]), vx * vx + vy * vy
 
 
 @njit(**INNER_VIEWS)
 def _margin(length, height, width):
-    """How far above the edge below it, and below that above it, a sample is inside a polygon whatever the rounding."""
+    """Vertical distance to the edges above and below it from which on a sample is inside a polygon, whatever the rounding."""
     return 0.0 if width > NEAR * (length + height) else NEAR * height
 
 
@@ -151,7 +151,7 @@ def _margin(length, height, width):
 def _find_inside(x, y, order, polygon, width, flags):
     """Whether samples lie in a polygon, or at most `width` from it, in flags (n,); order (m,): their numbers in order of x.
 
-    The edges above and below a sample tell: they move along with it. What is near to an edge is looked at as it is alone.
+    The edges above and below a sample tell; they are found as x grows. A sample near an edge is tested against all edges.
     """
     points, n_lower, n = polygon
     below, above = np.inf, -np.inf

@@ -26,7 +26,7 @@ REACH = 3.0
 """Mean deviations from the mean over which the bins reach."""
 
 SMALL = 10
-"""Bins of no more samples are sorted."""
+"""A bin of at most this many samples is sorted."""
 
 SURE = 1e-6
 """What a float32 sum of weights may be wrong by, for each unit of weight and each sample."""
@@ -43,8 +43,8 @@ starts[p, c] to below starts[p, c + 1]; weights (n_problems, most): of these sam
 first samples in their order, with the same starts; is_convex (n_classes,): whether a class has an interval; width: by how much
 intervals are widened; offsets (n_problems,): see `score_of`; labels (n,): class of each sample, and by_sample (n, n_problems) its
 weight in each problem; open (n_classes, n_problems): 1 for classes that have an interval in a problem, else 0; others
-(n_problems,): weight of the samples of other classes, summed over these: without rows where there is one problem. Problems without
-weights fill up the last three.
+(n_problems,): weight of the samples of other classes, summed over the classes that have an interval. Of one problem there is none
+of the last four. Of several, the last three are filled up with problems that have no weights.
 """
 
 Staircase = namedtuple("Staircase", "opcodes is_row_left rows columns first stop")

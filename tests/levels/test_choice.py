@@ -49,7 +49,7 @@ def test_the_chances_after_a_look_are_in_the_mean_those_before(centre, scale, sh
     told = Distribution(np.array([centre]), np.array([scale]))
     chances, weights = chances_after(told, np.array([share * scale]), GOAL)
     assert weights.sum() == pytest.approx(1.0)
-    # Where the chance becomes a step, that beside the middle one of nine results counts half of its weight too much or too little.
+    # Where the chance is nearly a step, close to one of nine results, half of the weight of this one may be on the wrong side.
     rough = 0.5 * weights.max() if share > 0.9 else 0.0
     assert weights @ chances[:, 0] == pytest.approx(told.probability(high=0.0)[0], abs=0.02 + rough)
 
